@@ -71,12 +71,52 @@ class BodyTooLarge(ServingError):
     title = "The body is too large"
 
 
+class TargetTooLong(ServingError):
+    """The request line alone is longer than a head may be."""
+
+    status = 414
+    slug = "target-too-long"
+    title = "The request target is too long"
+
+
 class NotJson(ServingError):
     """The body is declared as something else than JSON."""
 
     status = 415
     slug = "not-json"
     title = "The body is not JSON"
+
+
+class ExpectationFailed(ServingError):
+    """The request expects something that this server does not do."""
+
+    status = 417
+    slug = "expectation-failed"
+    title = "The expectation cannot be met"
+
+
+class HeadersTooLarge(ServingError):
+    """The head has too many fields or too many bytes."""
+
+    status = 431
+    slug = "headers-too-large"
+    title = "The header fields are too large"
+
+
+class NotImplementedHere(ServingError):
+    """A method or a transfer coding that this server does not know."""
+
+    status = 501
+    slug = "not-implemented"
+    title = "Not implemented"
+
+
+class VersionNotSupported(ServingError):
+    """Another major version of HTTP."""
+
+    status = 505
+    slug = "version-not-supported"
+    title = "This version of HTTP is not spoken here"
 
 
 def status_line(status: int) -> str:
