@@ -24,14 +24,20 @@ def load_data():
     return names, data.data.tolist(), [str(data.target_names[i]) for i in data.target]
 
 
-def main():
-    """Train on all 150 flowers and write both files."""
+def pickles():
+    """Train on all 150 flowers and return the content of both files by their names."""
     names, rows, species = load_data()
     model = GaussianNaiveBayes().fit(rows, species)
     # Protocol 4 is read by every Python that the server runs on.
-    (FOLDER / "model.pkl").write_bytes(pickle.dumps(model, protocol=4))
-    (FOLDER / "variables.pkl").write_bytes(pickle.dumps(names, protocol=4))
-    print(f"wrote model.pkl and variables.pkl for {', '.join(names)}")
+    objects = {"model.pkl": model, "variables.pkl": names}
+    return {name: pickle.dumps(one, protocol=4) for name, one in objects.items()}
+
+
+def main():
+    """Write both files."""
+    for name, content in pickles().items():
+        (FOLDER / name).write_bytes(content)
+        print(f"wrote {name}")
 
 
 if __name__ == "__main__":
