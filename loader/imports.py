@@ -1,0 +1,208 @@
+"""Where the process learns of private import worlds: opens them, puts the hooks in and takes them out."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import wraps
+from importlib.abc import Loader
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import prometheus_client
+
+from loader.callers import OWNER, Callers
+from loader.facades import Facades
+from loader.namespace import PACKAGE, Namespace
+from loader.siblings import is_namespace_package
+from loader.side_effects import SideEffects
+
+
+class Imports:
+    """Makes the namespaces of one process. `install` before the first `open`, `uninstall` at the end.
+
+    It is a finder in `sys.meta_path`: the last resort of whoever looks up a module of a model by its name.
+    """
+
+    def __init__(self, server_folder: Path | None = None) -> None:
+        """Take the modules in *server_folder*, this package's parent by default, for the server's own."""
+        self._server_folder = server_folder or Path(__file__).parents[1]
+        self.callers = Callers(self._server_folder)
+        self.facades = Facades(self.callers)
+        self.side_effects = SideEffects()
+        self._open: list[Namespace] = []
+        self._undo: list[Callable[[], None]] = []
+        self._is_free: dict[str, bool] = {}
+
+    def install(self) -> None:
+        """Put the hooks in. The working directory, path and filters of now are those that closing returns to."""
+        self.side_effects = SideEffects()
+        sys.meta_path.insert(0, self)
+        self._undo.append(lambda: sys.meta_path.remove(self))
+        self._hook(importlib, "import_module", self._import_module)
+        self._hook(threading.Thread, "start", self._start_thread)
+        self._hook(prometheus_client.REGISTRY, "register", self._register)
+        self._hook(prometheus_client.REGISTRY, "unregister", self._unregister)
+
+    def uninstall(self) -> None:
+        """Close what is open and take every hook out again."""
+        for namespace in list(self._open):
+            self.close(namespace)
+        while self._undo:
+            self._undo.pop()()
+
+    def open(self, name: str, folder: Path, shared: Path | None) -> Namespace:
+        """Make the import world of one version of the model *name*.
+
+        Args:
+            name: The name of the model's folder.
+            folder: The snapshot of the model's folder.
+            shared: The snapshot of the shared code beside the models, if there is any.
+        """
+        namespace = Namespace(name, folder.absolute(), shared and shared.absolute(), self)
+        self.side_effects.begin(namespace)
+        self._open.append(namespace)
+        return namespace
+
+    def close(self, namespace: Namespace) -> None:
+        """Take *namespace* out of the process; a second time does nothing."""
+        if namespace in self._open:
+            self._open.remove(namespace)
+            self.facades.drop(namespace)
+            self.side_effects.release(namespace)
+
+    def calling(self) -> Namespace | None:
+        """Return the namespace whose code is calling: the nearest on the stack, else the thread's owner."""
+        owner = self.callers.calling()
+        return owner if isinstance(owner, Namespace) else None
+
+    def show(self, name: str, namespace: Namespace) -> ModuleType | None:
+        """Let *name* be looked up in `sys.modules`, unless an installed module has it or *namespace* is closed.
+
+        Returns:
+            What model code, or an extension module, had put under the name by itself.
+        """
+        top = name.partition(".")[0]
+        if namespace not in self._open or not self.is_free(top):
+            return None
+        if top not in sys.modules and self._is_of_server(top):
+            importlib.import_module(top)
+        return self.facades.add(name, namespace)
+
+    def is_free(self, top: str) -> bool:
+        """Say whether models may be found by this top-level name: no installed module has it."""
+        if top in (PACKAGE, "__main__"):
+            return True
+        if top not in self._is_free:
+            self._is_free[top] = not self.is_installed(top)
+        return self._is_free[top]
+
+    def is_installed(self, top: str) -> bool:
+        """Say whether Python would find a module *top* that is neither the server's, a model's, nor a mere folder."""
+        if top in sys.stdlib_module_names:
+            return True
+        for finder in sys.meta_path:
+            spec = None if finder is self else finder.find_spec(top, None)
+            if spec is not None:
+                return not (is_namespace_package(spec) or self._is_of_server(top) or self._is_of_model(spec))
+        return False
+
+    def _is_of_server(self, top: str) -> bool:
+        files = (f"{self._server_folder / top}.py", f"{self._server_folder / top}/")
+        return any(file in self.callers.server_files for file in files)
+
+    def _is_of_model(self, spec: ModuleSpec) -> bool:
+        return any(str(spec.origin).startswith(namespace.path) for namespace in self._open)
+
+    # --- the hooks ---
+
+    def find_spec(
+        self,
+        name: str,
+        path: Sequence[str] | None = None,  # noqa: ARG002 - importlib's interface
+        target: ModuleType | None = None,  # noqa: ARG002
+    ) -> ModuleSpec | None:
+        """Be a finder in `sys.meta_path`: find a facade for a caller whose version carries *name*."""
+        owner = self.callers.asking().owner
+        if not isinstance(owner, Namespace) or not owner.carries(name):
+            return None
+        real = owner.spec(name)
+        if real is None:
+            return None
+        spec = ModuleSpec(name, FacadeLoader(real.loader, lambda: self.show(name, owner)), origin=real.origin)
+        spec.submodule_search_locations = real.submodule_search_locations
+        return spec
+
+    def _import_module(
+        self, original: Callable[..., ModuleType], name: str, package: str | None = None
+    ) -> ModuleType:
+        # Only for a direct call from a model's code, which then is as good as an import statement.
+        owner = sys._getframe(2).f_builtins.get(OWNER)
+        module = owner.import_module(name, package) if owner is not None else None
+        return original(name, package) if module is None else module
+
+    def _start_thread(self, original: Callable[..., None], thread: threading.Thread) -> None:
+        caller = self.callers.asking()
+        if caller.owner is not None and not caller.is_server:
+            self.callers.own(thread, caller.owner)
+        original(thread)
+
+    def _register(self, original: Callable[..., None], collector: Any) -> None:
+        namespace = self._collecting()
+        (namespace.collectors.register if namespace else original)(collector)
+
+    def _unregister(self, original: Callable[..., None], collector: Any) -> None:
+        namespace = self._collecting()
+        if namespace is None:
+            original(collector)
+        else:
+            with suppress(KeyError):  # it clears the registry of the process, which is not a model's to clear
+                namespace.collectors.unregister(collector)
+
+    @staticmethod
+    def _collecting() -> Namespace | None:
+        """Return the namespace whose own code uses prometheus_client; None when a library or the server does."""
+        frame = sys._getframe(3)
+        while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(
+            "prometheus_client"
+        ):
+            frame = frame.f_back
+        return frame.f_builtins.get(OWNER)
+
+    def _hook(self, target: Any, attribute: str, hook: Callable[..., Any]) -> None:
+        """Put *hook*, which gets the original as its first argument, in the place of a function."""
+        original = getattr(target, attribute)
+        is_own = attribute in vars(target)
+
+        @wraps(original)
+        def hooked(*args: Any, **options: Any) -> Any:
+            return hook(original, *args, **options)
+
+        setattr(target, attribute, hooked)
+        self._undo.append(
+            lambda: setattr(target, attribute, original) if is_own else delattr(target, attribute)
+        )
+
+
+class FacadeLoader(Loader):
+    """The loader of a facade: runs nothing, because importlib holds a lock for the name; else the real loader."""
+
+    def __init__(self, loader: object, show: Callable[[], object]) -> None:
+        self._loader = loader
+        self._show = show
+
+    def __getattr__(self, attribute: str) -> Any:
+        return getattr(self._loader, attribute)
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        """Return the facade."""
+        self._show()
+        return sys.modules[spec.name]
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Do nothing: the module runs when something asks for what it contains."""

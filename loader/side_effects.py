@@ -1,0 +1,191 @@
+"""What a load changes in the process, and how it goes with the version.
+
+That is `sys.path`, the working directory, the warnings filters, and what the standard library keeps of files and
+classes that are gone.
+"""
+
+from __future__ import annotations
+
+import copyreg
+import linecache
+import os
+import sys
+import threading
+import typing
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from typing import Any, Protocol
+
+#: Never the text of a warning: a filter with it stands for a place in the list of filters.
+MARK = "model-serving: what stands before this filter was added by load"
+
+
+class Loaded(Protocol):
+    """A version that changes things: its folder, and where its modules are searched for."""
+
+    name: str
+    folder: Path
+    search: list[str]
+    builtins: dict[str, Any]
+
+
+@dataclass
+class Claims:
+    """What one version added to the process."""
+
+    first: list[Any] = field(default_factory=list)
+    last: list[Any] = field(default_factory=list)
+    path: list[str] = field(default_factory=list)
+    directory: str | None = None
+
+
+class SideEffects:
+    """Keeps, for each live version, what its loads changed, and how the process was before any.
+
+    Loads may overlap: then both claim a change, and it goes with the last of them.
+    """
+
+    def __init__(self) -> None:
+        self._home = str(Path.cwd())
+        self._path = list(sys.path)
+        self._filters = list(warnings.filters)
+        self._lock = threading.RLock()
+        self._marks = count()
+        self._claims: dict[Any, Claims] = {}
+
+    def begin(self, version: Loaded) -> None:
+        """Keep account of *version* until `release`."""
+        with self._lock:
+            self._claims[version] = Claims()
+
+    @contextmanager
+    def recording(self, version: Loaded) -> Iterator[None]:
+        """Claim for *version* what changes meanwhile."""
+        mark = f"{MARK} {next(self._marks)}"
+        filters, path, directory = list(warnings.filters), list(sys.path), _directory()
+        warnings.filterwarnings("ignore", message=mark)
+        try:
+            yield
+        finally:
+            with self._lock:
+                claims = self._claims.get(version, Claims())
+                self._claim_filters(claims, mark, filters)
+                self.adopt(version)
+                claims.path += [
+                    entry for entry in sys.path if entry not in path and not self._is_library(entry)
+                ]
+                if _directory() != directory:
+                    claims.directory = _directory()
+
+    def adopt(self, version: Loaded) -> None:
+        """Move what model code added to `sys.path` inside the version's folder to the version's own search path."""
+        if sys.path == self._path:
+            return
+        with self._lock:
+            is_first = True
+            position = 0
+            for entry in list(sys.path):
+                if entry in self._path:
+                    is_first = False
+                elif _is_inside(entry, version.folder):
+                    sys.path.remove(entry)
+                    if (folder := str(Path(entry).absolute())) not in version.search:
+                        version.search.insert(position if is_first else len(version.search), folder)
+                        position += is_first
+
+    def release(self, version: Loaded) -> None:
+        """Undo what only *version* changed; what a live version claims stays."""
+        with self._lock:
+            claims = self._claims.pop(version, None)
+            if claims is None:
+                return
+            self._restore_filters()
+            self._release_path(version, claims)
+            self._release_directory(version, claims)
+        if not any(other.folder == version.folder for other in self._claims):
+            forget_files(version.folder)
+        forget_classes(version)
+
+    def _claim_filters(self, claims: Claims, mark: str, before: list[Any]) -> None:
+        now = list(warnings.filters)
+        place = next((index for index, item in enumerate(now) if item[1] and item[1].pattern == mark), 0)
+        claims.first += now[:place]
+        claims.last += [item for item in now[place + 1 :] if item not in before]
+        warnings.filters[:] = [item for item in now if not (item[1] and item[1].pattern == mark)]  # type: ignore[index]
+
+    def _restore_filters(self) -> None:
+        now = list(warnings.filters)
+        first = [item for claims in self._claims.values() for item in claims.first]
+        last = [item for claims in self._claims.values() for item in claims.last]
+        kept = [item for item in now if item in first]
+        rest = [item for item in self._filters if item not in kept]
+        kept += rest + [item for item in now if item in last and item not in kept + rest]
+        if kept != now:
+            warnings.filters[:] = kept  # type: ignore[index]
+            # Python caches what the filters said; only its own functions can tell it that they changed.
+            warnings.filterwarnings("ignore", message=MARK)
+            del warnings.filters[0]  # type: ignore[attr-defined]
+
+    def _is_library(self, entry: str) -> bool:
+        """Say whether an installed library brought *entry*: it is never imported again, so it needs it for good."""
+        return any(_is_inside(entry, Path(folder)) for folder in self._path if folder.endswith("-packages"))
+
+    def _release_path(self, version: Loaded, claims: Claims) -> None:
+        self.adopt(version)
+        # A later version may have found the entry there and not added it again.
+        heirs = [other for owner, other in self._claims.items() if owner.name == version.name]
+        for entry in claims.path:
+            if heirs:
+                heirs[-1].path.append(entry)
+            elif not any(entry in other.path for other in self._claims.values()):
+                with suppress(ValueError):
+                    sys.path.remove(entry)
+
+    def _release_directory(self, version: Loaded, claims: Claims) -> None:
+        now = _directory()
+        others = [
+            other
+            for owner, other in self._claims.items()
+            if owner.folder == version.folder or other.directory == now
+        ]
+        if now is None or (not others and (_is_inside(now, version.folder) or now == claims.directory)):
+            with suppress(OSError):
+                os.chdir(self._home)
+
+
+def forget_files(folder: Path) -> None:
+    """Drop what Python keeps of the files in *folder*: modules that code put in by itself, finders, source lines."""
+    for name, module in list(sys.modules.items()):
+        with suppress(TypeError):
+            if _is_inside(vars(module).get("__file__"), folder):
+                sys.modules.pop(name, None)
+    for cache in (sys.path_importer_cache, linecache.cache):
+        for file in [file for file in list(cache) if str(file).startswith(f"{folder}")]:
+            cache.pop(file, None)
+
+
+def forget_classes(version: Loaded) -> None:
+    """Drop what Python keeps of the classes of *version*: reducers, and the caches of `typing`."""
+    for kind, reduce in list(copyreg.dispatch_table.items()):
+        if getattr(reduce, "__builtins__", None) is version.builtins:
+            copyreg.dispatch_table.pop(kind, None)
+    for clear in getattr(typing, "_cleanups", ()):
+        clear()
+
+
+def _directory() -> str | None:
+    try:
+        return str(Path.cwd())
+    except FileNotFoundError:
+        return None
+
+
+def _is_inside(path: object, folder: Path) -> bool:
+    if not isinstance(path, str):
+        return False
+    real = os.path.realpath(folder)
+    return os.path.commonpath([os.path.realpath(path), real]) == real
