@@ -1,0 +1,205 @@
+"""One client's socket: what is unread, what is unsent, and who may touch it."""
+
+from __future__ import annotations
+
+import enum
+import socket
+import ssl
+from typing import Any
+
+from web.engine.bodies import Body
+
+RECEIVE_BYTES = 65_536
+
+
+class State(enum.Enum):
+    """What a connection is waiting for, which says who owns it.
+
+    In every state but BUSY the connection belongs to the thread in the lead; BUSY, to whoever answers its request.
+    """
+
+    HANDSHAKE = enum.auto()
+    READING = enum.auto()
+    BUSY = enum.auto()
+    WRITING = enum.auto()
+    LINGERING = enum.auto()
+
+
+class Connection:
+    """A connected client.
+
+    Attributes:
+        socket: Non-blocking.
+        fd: Its descriptor, also after it was closed.
+        state: What it waits for.
+        template: The part of the environ that is the same for all its requests.
+        unread: Received and not used yet.
+        body: The body that is being received after a head, or None.
+        head: The head that *body* belongs to.
+        keep_alive: The client may send another request after the current one.
+        expires: When it is given up in its present state, by `time.monotonic()`.
+        watched: What epoll reports of it; 0 for nothing at all.
+        is_fresh: It has not sent a complete request yet.
+        has_begun: A part of the next head has arrived.
+        is_broken: Sending failed; nothing can be sent any more.
+        closes: It is closed once everything is sent.
+        lingers: What the client still sends is read before that, so that it gets to see the answer.
+    """
+
+    __slots__ = (
+        "_unsent",
+        "body",
+        "closes",
+        "expires",
+        "fd",
+        "has_begun",
+        "head",
+        "is_broken",
+        "is_fresh",
+        "is_tls",
+        "keep_alive",
+        "lingers",
+        "socket",
+        "state",
+        "template",
+        "unread",
+        "watched",
+    )
+
+    def __init__(self, sock: socket.socket, template: dict[str, Any], expires: float) -> None:
+        self.socket = sock
+        self.fd = sock.fileno()
+        self.is_tls = isinstance(sock, ssl.SSLSocket)
+        self.state = State.HANDSHAKE if self.is_tls else State.READING
+        self.template = template
+        self.unread = b""
+        self.body: Body | None = None
+        self.head: Any = None
+        self.keep_alive = True
+        self.expires = expires
+        self.watched = 0
+        self.is_fresh = True
+        self.has_begun = False
+        self.is_broken = False
+        self.closes = False
+        self.lingers = False
+        self._unsent: list[memoryview] = []
+
+    @property
+    def unsent_bytes(self) -> int:
+        """How much the client has not taken yet."""
+        return sum(len(piece) for piece in self._unsent)
+
+    @property
+    def is_idle(self) -> bool:
+        """Nothing of a request has arrived, and the one before is answered."""
+        return self.state is State.READING and not self.unread and self.body is None
+
+    def receive(self) -> bytes | None:
+        """Return what has arrived, empty at the end of the stream, None when there is nothing now.
+
+        Raises:
+            OSError: The connection is broken.
+        """
+        try:
+            data = self.socket.recv(RECEIVE_BYTES)
+            if self.is_tls:
+                data += self._receive_decrypted()
+        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            return None
+        except ssl.SSLEOFError:
+            return b""
+        return data
+
+    def _receive_decrypted(self) -> bytes:
+        """Return the rest of the TLS record: epoll does not know of it."""
+        sock: Any = self.socket
+        pieces = []
+        while pending := sock.pending():
+            pieces.append(sock.recv(pending))
+        return b"".join(pieces)
+
+    def send(self, pieces: list[bytes]) -> bool:
+        """Send *pieces* in one go, as far as the client takes them now; True when nothing is left to send."""
+        if self._unsent:
+            self._unsent += [memoryview(piece) for piece in pieces]
+            return self.flush()
+        try:
+            if len(pieces) == 1:
+                sent = self.socket.send(pieces[0])
+                if sent == len(pieces[0]):
+                    return True
+            elif self.is_tls:
+                sent = 0
+            else:
+                sent = self.socket.sendmsg(pieces)
+        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            sent = 0
+        except OSError:
+            return self._break()
+        self._unsent = [memoryview(piece) for piece in pieces]
+        self._drop(sent)
+        return not self._unsent if not self.is_tls else self.flush()
+
+    def flush(self) -> bool:
+        """Send more of what is unsent; True when nothing is left to send."""
+        try:
+            while self._unsent:
+                self._drop(self.socket.send(self._unsent[0]))
+        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            return False
+        except OSError:
+            return self._break()
+        return True
+
+    def abort(self) -> None:
+        """Make further sending fail; the client sees the end of the stream. The socket stays open."""
+        self._break()
+        try:
+            self.socket.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            return
+
+    def shut_sending(self) -> None:
+        """Tell the client that nothing more comes, while what it sends can still be read."""
+        if self.is_tls:
+            self._notify_close()
+            return
+        try:
+            self.socket.shutdown(socket.SHUT_WR)
+        except OSError:
+            self._break()
+
+    def forgo_tls(self) -> None:
+        """Go on in plain text with a client that does not speak TLS, to tell it so."""
+        self.socket = socket.socket(fileno=self.socket.detach())
+        self.socket.setblocking(False)
+        self.is_tls = False
+
+    def close(self) -> None:
+        """Close the socket."""
+        if self.is_tls and not self.is_broken and self.state is not State.HANDSHAKE:
+            self._notify_close()
+        self.socket.close()
+
+    def _notify_close(self) -> None:
+        """Send TLS's own end, without which a client cannot tell it from an attack."""
+        sock: Any = self.socket
+        try:
+            sock.unwrap()
+        except (OSError, ValueError):
+            return
+
+    def _drop(self, sent: int) -> None:
+        unsent = self._unsent
+        while unsent and sent >= len(unsent[0]):
+            sent -= len(unsent.pop(0))
+        if sent:
+            unsent[0] = unsent[0][sent:]
+
+    def _break(self) -> bool:
+        self.is_broken = True
+        self.closes = True
+        self.lingers = False
+        self._unsent.clear()
+        return True

@@ -1,0 +1,123 @@
+"""The open connections: how an answer leaves, and what becomes of its connection then."""
+
+from __future__ import annotations
+
+import os
+import select
+import time
+from collections import deque
+
+from loader.errors import ServingError
+from web.engine.call import Request
+from web.engine.connection import Connection, State
+from web.engine.limits import Limits
+from web.engine.replies import Responder
+
+#: How long a client may still send after the last answer, so that it gets to read that.
+LINGER_SECONDS = 2.0
+IN, OUT = select.EPOLLIN, select.EPOLLOUT
+
+
+class Exchange:
+    """Connections by descriptor, and the epoll that watches them.
+
+    A connection is touched by its owner only (see `State`); `deliver` gives it back to the leader.
+
+    Attributes:
+        connections: The open ones.
+        posted: Those that the leader has to look at although nothing has arrived.
+        is_polling: The leader is, or is about to be, waiting for the kernel.
+    """
+
+    def __init__(self, limits: Limits, responder: Responder) -> None:
+        self._limits = limits
+        self._responder = responder
+        self.epoll = select.epoll()
+        self.wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self.epoll.register(self.wake_fd, IN)
+        self.connections: dict[int, Connection] = {}
+        self.posted: deque[Connection | None] = deque()
+        self.is_polling = False
+
+    def add(self, connection: Connection) -> None:
+        """Begin to watch a new *connection*."""
+        self.connections[connection.fd] = connection
+        self.watch(connection, IN)
+
+    def wake(self) -> None:
+        """Make the leader look at its timers and posts; any thread, and a signal handler, may call this."""
+        os.eventfd_write(self.wake_fd, 1)
+
+    def post(self, connection: Connection | None) -> None:
+        """Make the leader look at *connection*; any thread."""
+        self.posted.append(connection)
+        if self.is_polling:
+            self.wake()
+
+    def deliver(self, request: Request, pieces: list[bytes]) -> None:
+        """Send *pieces*, the rest of the answer to *request*, and let its connection go on; any thread."""
+        connection = request.connection
+        is_sent = connection.send(pieces) if pieces else connection.flush()
+        if is_sent and request.keep_alive and not connection.closes:
+            connection.expires = time.monotonic() + self._limits.keep_alive_seconds
+            has_more = bool(connection.unread)
+            connection.state = State.READING  # from here on it is the leader's again
+            if has_more or not connection.watched:
+                self.post(connection)
+            return
+        if not request.keep_alive and not connection.closes:
+            connection.closes = True
+            connection.lingers = connection.keep_alive or bool(connection.unread)
+        self.after_sending(connection, is_sent=is_sent)
+
+    def refuse(self, connection: Connection, error: ServingError) -> None:
+        """Answer a request that is none, and close; only the leader calls this."""
+        head = connection.head
+        answer = self._responder.refuse(error, None if head is None else head.environ)
+        connection.unread, connection.body, connection.head = b"", None, None
+        connection.closes = connection.lingers = True
+        self.after_sending(connection, is_sent=connection.send([answer]))
+
+    def after_sending(self, connection: Connection, *, is_sent: bool) -> None:
+        """Go on with a connection whose answer was sent, or could not be sent whole."""
+        now = time.monotonic()
+        if is_sent and connection.closes and not connection.lingers:
+            self.close(connection)
+            return
+        if not is_sent:
+            connection.expires = now + self._limits.write_timeout_seconds
+            connection.state = State.WRITING
+        elif connection.closes:
+            connection.shut_sending()
+            connection.expires = now + LINGER_SECONDS
+            connection.state = State.LINGERING
+        else:
+            connection.expires = now + self._limits.keep_alive_seconds
+            connection.state = State.READING
+        self.post(connection)
+
+    def watch(self, connection: Connection, events: int) -> None:
+        """Let epoll report *events* of *connection*, 0 for nothing; only the leader calls this."""
+        if connection.watched == events:
+            return
+        if not events:
+            self.epoll.unregister(connection.fd)
+        elif connection.watched:
+            self.epoll.modify(connection.fd, events)
+        else:
+            self.epoll.register(connection.fd, events)
+        connection.watched = events
+
+    def close(self, connection: Connection) -> None:
+        """Close *connection*, which the caller owns."""
+        # First out of the table: a descriptor that is closed may belong to a new connection at once.
+        if self.connections.pop(connection.fd, None) is not None:
+            connection.close()
+            self.post(None)
+
+    def close_all(self) -> None:
+        """Drop what is left, at the very end."""
+        for connection in list(self.connections.values()):
+            self.close(connection)
+        self.epoll.close()
+        os.close(self.wake_fd)

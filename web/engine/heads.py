@@ -1,0 +1,276 @@
+"""The head of a request becomes a WSGI environ, or is refused.
+
+llhttp splits and checks the fields; what it lets through and RFC 9112 does not stands here. Only whole heads are
+parsed, each by a fresh parser, so that bytes after a head can never change what it means.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, NamedTuple
+from urllib.parse import unquote_to_bytes
+
+from httptools import HttpParserError, HttpParserInvalidMethodError, HttpParserUpgrade, HttpRequestParser
+
+from loader.errors import ServingError
+from web.problems import (
+    ExpectationFailed,
+    HeadersTooLarge,
+    NotImplementedHere,
+    RequestMalformed,
+    TargetTooLong,
+    VersionNotSupported,
+)
+
+TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
+REQUEST_LINE = re.compile(rb"(" + TOKEN + rb") ([!$-;=?-\[\]_a-z~]+) HTTP/1\.([01])\r\n")
+LATER_MINOR = re.compile(rb"(" + TOKEN + rb" [!-~]+ HTTP/1\.)[2-9](?=\r\n)")
+OTHER_VERSION = re.compile(TOKEN + rb" [!-~]+ HTTP/[0-9]\.[0-9]\r\n")
+BAD_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
+ABSOLUTE = re.compile(rb"[Hh][Tt][Tt][Pp][Ss]?://([^/?]+)(.*)", re.DOTALL)
+HOST = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[0-9A-Za-z\-._~!$&'()*+,;=%]*)(?::[0-9]*)?")
+
+#: Fields of which a second one is refused; any other repeated field is one list (RFC 9110, section 5.3).
+SINGLE = frozenset(
+    {
+        "HTTP_HOST",
+        "CONTENT_LENGTH",
+        "CONTENT_TYPE",
+        "HTTP_TRANSFER_ENCODING",
+        "HTTP_EXPECT",
+        "HTTP_AUTHORIZATION",
+    }
+)
+#: Under this key lie fields with an underscore in their name until they are dropped.
+UNDERSCORED = ""
+#: Length of a body that comes in chunks.
+CHUNKED = -1
+REMEMBERED = 1024
+
+
+class Head(NamedTuple):
+    """A checked head.
+
+    Attributes:
+        environ: Everything but `wsgi.input`.
+        length: Of the body in bytes, or CHUNKED.
+        keep_alive: The client may send another request.
+        expects_continue: The client waits for `100 Continue` before it sends the body.
+    """
+
+    environ: dict[str, Any]
+    length: int
+    keep_alive: bool
+    expects_continue: bool
+
+
+class Keys(dict[bytes, str]):
+    """The environ key of each field name; remembers those it has seen, up to a bound."""
+
+    def __missing__(self, name: bytes) -> str:
+        if b"_" in name:
+            key = UNDERSCORED
+        else:
+            key = name.decode("ascii").upper().replace("-", "_")
+            if key not in ("CONTENT_TYPE", "CONTENT_LENGTH"):
+                key = "HTTP_" + key
+        if len(self) < REMEMBERED and len(name) < 64:
+            self[name] = key
+        return key
+
+
+class HeadReader:
+    """Reads heads, one at a time; only the thread in the lead may use it."""
+
+    def __init__(self, max_header_count: int) -> None:
+        self._max_header_count = max_header_count
+        self._fields: dict[bytes, bytes] = {}
+        # The parser calls this for each field: a C function, so that no Python runs while llhttp works.
+        self.on_header = self._fields.__setitem__
+        self._keys = Keys()
+        self._known_hosts: set[str] = set()
+
+    def read(self, head: bytes, template: dict[str, Any]) -> Head:
+        """Check *head*, which ends with its empty line, and return it as an environ made from *template*.
+
+        Raises:
+            ServingError: The head is refused; the connection cannot be used any further.
+        """
+        line = REQUEST_LINE.match(head)
+        if line is None:
+            return self.read(accepted_minor(head), template)
+        environ = template.copy()
+        self._add_fields(environ, head, len(template))
+        method, target, minor = line.groups()
+        environ["REQUEST_METHOD"] = method.decode("ascii")
+        if minor == b"0":
+            environ["SERVER_PROTOCOL"] = "HTTP/1.0"
+        self._check_host(environ, minor)
+        if target[0] != 47 or b"%" in target:
+            target = resolve_target(method, target, environ)
+        path, _, query = target.partition(b"?")
+        environ["PATH_INFO"] = (unquote_to_bytes(path) if b"%" in path else path).decode("latin-1")
+        environ["QUERY_STRING"] = query.decode("latin-1")
+        return Head(
+            environ, body_length(environ), keeps_alive(environ, minor), expects_continue(environ, minor)
+        )
+
+    def _add_fields(self, environ: dict[str, Any], head: bytes, known: int) -> None:
+        fields = self._fields
+        fields.clear()
+        try:
+            HttpRequestParser(self).feed_data(head)
+        except HttpParserUpgrade:
+            pass  # an upgrade may be ignored (RFC 9110, section 7.8); the head is complete
+        except HttpParserInvalidMethodError as error:
+            raise NotImplementedHere("This server does not know the request's method.") from error
+        except HttpParserError as error:
+            raise RequestMalformed(f"The request's head is malformed: {error}.") from error
+        count = head.count(b"\r\n") - 2
+        if count > self._max_header_count:
+            raise HeadersTooLarge(f"The request has more than {self._max_header_count} header fields.")
+        keys = self._keys
+        for name, value in fields.items():
+            environ[keys[name]] = value.decode("latin-1")
+        if len(environ) != known + count or UNDERSCORED in environ:
+            self._add_repeated(environ, head, known)
+
+    def _add_repeated(self, environ: dict[str, Any], head: bytes, known: int) -> None:
+        for key in list(environ)[known:]:
+            del environ[key]
+        underscored = set()
+        for line in head.split(b"\r\n")[1:-2]:
+            name, _, raw = line.partition(b":")
+            key, value = self._keys[name], raw.strip(b" \t").decode("latin-1")
+            if key == UNDERSCORED:
+                underscored.add(self._keys[name.replace(b"_", b"-")])
+            elif key not in environ:
+                environ[key] = value
+            elif key in SINGLE:
+                raise RequestMalformed(f"The header field {name.decode('ascii')} may stand only once.")
+            else:
+                environ[key] += ("; " if key == "HTTP_COOKIE" else ", ") + value
+        # X_Key would become the same environ key as X-Key, which a proxy in front may own: dropped, as nginx does,
+        # and refused where it would stand for one that is there or that decides where the request ends.
+        if underscored & (environ.keys() | SINGLE):
+            raise RequestMalformed("A header field with an underscore in its name imitates another field.")
+
+    def _check_host(self, environ: dict[str, Any], minor: bytes) -> None:
+        host = environ.get("HTTP_HOST")
+        if host in self._known_hosts:
+            return
+        if host is None:
+            if minor == b"0":
+                return
+            raise RequestMalformed("An HTTP/1.1 request needs a Host field.")
+        if not HOST.fullmatch(host):
+            raise RequestMalformed("The Host field is malformed.")
+        if len(self._known_hosts) < REMEMBERED and len(host) < 256:
+            self._known_hosts.add(host)
+
+
+def accepted_minor(head: bytes) -> bytes:
+    """Return *head* as HTTP/1.1 if its version is a later minor one (RFC 9110, section 2.5); refuse any other.
+
+    Raises:
+        VersionNotSupported: Another major version.
+        RequestMalformed: No request line at all.
+    """
+    later, replaced = LATER_MINOR.subn(rb"\g<1>1", head, count=1)
+    if replaced and LATER_MINOR.match(head) and REQUEST_LINE.match(later):
+        return later
+    if OTHER_VERSION.match(head) and not re.match(rb"[^ ]+ [^ ]+ HTTP/1", head):
+        raise VersionNotSupported("This server speaks HTTP/1.1.")
+    raise RequestMalformed("The request line is malformed.")
+
+
+def resolve_target(method: bytes, target: bytes, environ: dict[str, Any]) -> bytes:
+    """Return the path and query that *target* means; an absolute target replaces the Host field.
+
+    Raises:
+        RequestMalformed: The target is in no form that RFC 9112, section 3.2 knows for *method*.
+        NotImplementedHere: CONNECT.
+    """
+    if BAD_ESCAPE.search(target):
+        raise RequestMalformed("The request target has a malformed percent escape.")
+    if method == b"CONNECT":
+        raise NotImplementedHere("This server is no proxy.")
+    if target[:1] == b"/" or (target == b"*" and method == b"OPTIONS"):
+        return target
+    absolute = ABSOLUTE.fullmatch(target)
+    if absolute is None:
+        raise RequestMalformed("The request target is malformed.")
+    authority, rest = absolute.groups()
+    host = authority.decode("ascii")
+    if not HOST.fullmatch(host):
+        raise RequestMalformed("The request target's authority is malformed.")
+    environ["HTTP_HOST"] = host
+    return rest if rest[:1] == b"/" else b"/" + rest
+
+
+def body_length(environ: dict[str, Any]) -> int:
+    """Return the length of the body that *environ* announces, CHUNKED, or 0.
+
+    `HTTP_TRANSFER_ENCODING` is taken out: the application gets the decoded body, and would decode it again.
+
+    Raises:
+        ServingError: A transfer coding that is not understood.
+    """
+    coding = environ.pop("HTTP_TRANSFER_ENCODING", None)
+    if coding is None:
+        # llhttp has made sure that these are digits.
+        return int(environ.get("CONTENT_LENGTH") or 0)
+    if environ["SERVER_PROTOCOL"] == "HTTP/1.0" or "CONTENT_LENGTH" in environ:
+        raise RequestMalformed("The body's length is ambiguous.")
+    if coding.lower() == "chunked":
+        return CHUNKED
+    raise NotImplementedHere("This server knows no transfer coding but chunked.")
+
+
+def keeps_alive(environ: dict[str, Any], minor: bytes) -> bool:
+    """Tell whether the client wants to send another request on this connection (RFC 9112, section 9.3)."""
+    connection = environ.get("HTTP_CONNECTION")
+    if connection is None:
+        return minor == b"1"
+    options = [option.strip() for option in connection.lower().split(",")]
+    if "close" in options:
+        return False
+    return minor == b"1" or "keep-alive" in options
+
+
+def expects_continue(environ: dict[str, Any], minor: bytes) -> bool:
+    """Tell whether the client waits for `100 Continue`.
+
+    Raises:
+        ExpectationFailed: It expects something else.
+    """
+    expectation = environ.get("HTTP_EXPECT")
+    if expectation is None or minor == b"0":
+        return False
+    if expectation.lower() != "100-continue":
+        raise ExpectationFailed("This server knows no expectation but 100-continue.")
+    return True
+
+
+def check_beginning(data: bytes, max_header_bytes: int) -> None:
+    """Refuse a head that is not complete yet as soon as it can be known never to be one.
+
+    Raises:
+        ServingError: It is too long, or its first line or a line ending is malformed.
+    """
+    end = data.find(b"\n")
+    if len(data) > max_header_bytes:
+        raise too_large(data, max_header_bytes)
+    if data.startswith(b"\x16\x03"):
+        raise RequestMalformed("This port speaks HTTP, not TLS.")
+    if end >= 0 and not REQUEST_LINE.match(data):
+        accepted_minor(data)
+    if data.count(b"\n") != data.count(b"\r\n") or data.count(b"\r", 0, -1) > data.count(b"\r\n"):
+        raise RequestMalformed("A line ends with something else than CR LF.")
+
+
+def too_large(data: bytes, max_header_bytes: int) -> ServingError:
+    """Return the refusal of a head that is over the limit: 414 when the request line alone is."""
+    if b"\r\n" not in data[:max_header_bytes]:
+        return TargetTooLong(f"The request line is longer than {max_header_bytes} bytes.")
+    return HeadersTooLarge(f"The request's head is larger than {max_header_bytes} bytes.")
