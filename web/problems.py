@@ -55,6 +55,21 @@ class MethodNotAllowed(ServingError):
         self.allow = allow
 
 
+class NotReady(ServingError):
+    """The server should get no traffic now; `reasons` lists why."""
+
+    status = 503
+    slug = "not-ready"
+    title = "Not ready"
+
+
+class AllFailed(ServingError):
+    """Every model failed; each one's problem stands under its name."""
+
+    slug = "all-models-failed"
+    title = "Every model failed"
+
+
 class RequestTimedOut(ServingError):
     """The request did not arrive in time."""
 
@@ -135,7 +150,7 @@ def as_document(error: ServingError, request_id: str) -> dict[str, object]:
     }
     if error.model is not None:
         document["model"] = error.model
-    return document | error.members
+    return error.members | document
 
 
 def render(error: ServingError, request_id: str) -> Response:
