@@ -56,10 +56,14 @@ def _host(text: str) -> str:
 
 
 def _whole(least: int, most: int | None = None) -> Callable[[str], int]:
-    span = f"a whole number from {least} to {most}" if most is not None else f"a whole number, {least} or more"
+    span = (
+        f"a whole number from {least} to {most}" if most is not None else f"a whole number, {least} or more"
+    )
 
     def parse(text: str) -> int:
-        if not (text.isascii() and text.isdigit()) or not least <= int(text) <= (math.inf if most is None else most):
+        if not (text.isascii() and text.isdigit()) or not least <= int(text) <= (
+            math.inf if most is None else most
+        ):
             raise ValueError(f"expected {span}")
         return int(text)
 
@@ -103,44 +107,139 @@ def _state_dir(text: str) -> Path | None:
 
 
 SETTINGS: tuple[Setting, ...] = (
-    Setting("baseUrl", "base_url", "models_serve", _base_url,
-            "Path before every model's name; may be empty or have several segments."),
-    Setting("HOST", "host", "0.0.0.0", _host,  # noqa: S104 - a server in a pod listens on all addresses
-            "Address to listen on; 127.0.0.1 keeps the server to this machine, :: takes IPv6 too."),
-    Setting("PORT", "port", "80", _whole(0, 65535),
-            "Port to listen on; 0 takes any free port and the log line `listening` names it."),
-    Setting("MODELS_DIR", "models_dir", "models_serve", _models_dir,
-            "Folder of the model folders; may be a symlink, lie behind one, or not exist yet; the default lies beside server.py."),
-    Setting("STATE_DIR", "state_dir", "", _state_dir,
-            "Folder that keeps the last good version of every model; empty means one of this server's own under the user's cache."),
-    Setting("THREADS", "threads", "32", _whole(2, 1000),
-            "How many calls may run at once in the whole server; waiting calls take no thread."),
-    Setting("MODEL_CONCURRENCY", "model_concurrency", "1", _whole(1, 1000),
-            "How many calls may run at once inside one model whose class has no `concurrency` of its own."),
-    Setting("MODEL_QUEUE_SIZE", "model_queue_size", "128", _whole(0, 100_000),
-            "How many calls may wait for one model; one more is answered 503 at once."),
-    Setting("MAX_BODY_BYTES", "max_body_bytes", "1048576", _whole(1),
-            "Largest request body in bytes; a larger one is answered 413."),
-    Setting("REQUEST_TIMEOUT_SECONDS", "request_timeout_seconds", "30", _seconds(0.05),
-            "Seconds from the complete request to its answer; then the client gets 504 and the late result is dropped."),
-    Setting("KEEP_ALIVE_SECONDS", "keep_alive_seconds", "75", _seconds(1),
-            "Seconds that an idle connection stays open; keep it above the idle timeout of the proxy in front."),
-    Setting("LOAD_PATIENCE_SECONDS", "load_patience_seconds", "10", _seconds(0.1),
-            "Seconds that one load may keep the others waiting; then the next one starts beside it."),
-    Setting("POLL_SECONDS", "poll_seconds", "5", _seconds(0.1),
-            "Seconds between two looks at the models folder when no file event arrives."),
-    Setting("READY_POLICY", "ready_policy", "any", _one_of("any", "all"),
-            "When /readyz says 200: any model serves, or all do."),
-    Setting("DRAIN_DELAY_SECONDS", "drain_delay_seconds", "5", _seconds(0),
-            "Seconds after SIGTERM in which new connections are still taken, so that load balancers can look away."),
-    Setting("SHUTDOWN_TIMEOUT_SECONDS", "shutdown_timeout_seconds", "25", _seconds(0.1),
-            "Seconds from SIGTERM to the end of the process at the latest, the drain delay included."),
-    Setting("LOG_LEVEL", "log_level", "info", _one_of("debug", "info", "warning", "error"),
-            "Least level that is logged; debug has a line for every request but probes and scrapes."),
-    Setting("LOG_FORMAT", "log_format", "auto", _one_of("auto", "json", "text"),
-            "json is one object a line; text is for people; auto is text on a terminal and json elsewhere."),
-    Setting("DEBUG", "debug", "false", _flag,
-            "true shows the traceback of a model's error to the client; never in production."),
+    Setting(
+        "baseUrl",
+        "base_url",
+        "models_serve",
+        _base_url,
+        "Path before every model's name; may be empty or have several segments.",
+    ),
+    Setting(
+        "HOST",
+        "host",
+        "0.0.0.0",
+        _host,
+        "Address to listen on; 127.0.0.1 keeps the server to this machine, :: takes IPv6 too.",
+    ),
+    Setting(
+        "PORT",
+        "port",
+        "80",
+        _whole(0, 65535),
+        "Port to listen on; 0 takes any free port and the log line `listening` names it.",
+    ),
+    Setting(
+        "MODELS_DIR",
+        "models_dir",
+        "models_serve",
+        _models_dir,
+        "Folder of the model folders; may be a symlink, lie behind one, or not exist yet; the default lies beside server.py.",
+    ),
+    Setting(
+        "STATE_DIR",
+        "state_dir",
+        "",
+        _state_dir,
+        "Folder that keeps the last good version of every model; empty means one of this server's own under the user's cache.",
+    ),
+    Setting(
+        "THREADS",
+        "threads",
+        "32",
+        _whole(2, 1000),
+        "How many calls may run at once in the whole server; waiting calls take no thread.",
+    ),
+    Setting(
+        "MODEL_CONCURRENCY",
+        "model_concurrency",
+        "1",
+        _whole(1, 1000),
+        "How many calls may run at once inside one model whose class has no `concurrency` of its own.",
+    ),
+    Setting(
+        "MODEL_QUEUE_SIZE",
+        "model_queue_size",
+        "128",
+        _whole(0, 100_000),
+        "How many calls may wait for one model; one more is answered 503 at once.",
+    ),
+    Setting(
+        "MAX_BODY_BYTES",
+        "max_body_bytes",
+        "1048576",
+        _whole(1),
+        "Largest request body in bytes; a larger one is answered 413.",
+    ),
+    Setting(
+        "REQUEST_TIMEOUT_SECONDS",
+        "request_timeout_seconds",
+        "30",
+        _seconds(0.05),
+        "Seconds from the complete request to its answer; then the client gets 504 and the late result is dropped.",
+    ),
+    Setting(
+        "KEEP_ALIVE_SECONDS",
+        "keep_alive_seconds",
+        "75",
+        _seconds(1),
+        "Seconds that an idle connection stays open; keep it above the idle timeout of the proxy in front.",
+    ),
+    Setting(
+        "LOAD_PATIENCE_SECONDS",
+        "load_patience_seconds",
+        "10",
+        _seconds(0.1),
+        "Seconds that one load may keep the others waiting; then the next one starts beside it.",
+    ),
+    Setting(
+        "POLL_SECONDS",
+        "poll_seconds",
+        "5",
+        _seconds(0.1),
+        "Seconds between two looks at the models folder when no file event arrives.",
+    ),
+    Setting(
+        "READY_POLICY",
+        "ready_policy",
+        "any",
+        _one_of("any", "all"),
+        "When /readyz says 200: any model serves, or all do.",
+    ),
+    Setting(
+        "DRAIN_DELAY_SECONDS",
+        "drain_delay_seconds",
+        "5",
+        _seconds(0),
+        "Seconds after SIGTERM in which new connections are still taken, so that load balancers can look away.",
+    ),
+    Setting(
+        "SHUTDOWN_TIMEOUT_SECONDS",
+        "shutdown_timeout_seconds",
+        "25",
+        _seconds(0.1),
+        "Seconds from SIGTERM to the end of the process at the latest, the drain delay included.",
+    ),
+    Setting(
+        "LOG_LEVEL",
+        "log_level",
+        "info",
+        _one_of("debug", "info", "warning", "error"),
+        "Least level that is logged; debug has a line for every request but probes and scrapes.",
+    ),
+    Setting(
+        "LOG_FORMAT",
+        "log_format",
+        "auto",
+        _one_of("auto", "json", "text"),
+        "json is one object a line; text is for people; auto is text on a terminal and json elsewhere.",
+    ),
+    Setting(
+        "DEBUG",
+        "debug",
+        "false",
+        _flag,
+        "true shows the traceback of a model's error to the client; never in production.",
+    ),
 )
 
 
