@@ -2,7 +2,7 @@
 
 {{- define "model-serving.validate" -}}
 {{- $problems := list -}}
-{{- range $part := list "repo" "credentials" "server" "shutdown" "scaling" "routes" "monitoring" -}}
+{{- range $part := list "names" "repo" "credentials" "server" "shutdown" "scaling" "routes" "monitoring" -}}
 {{- range $line := include (printf "model-serving.problems.%s" $part) $ | splitList "\n" -}}
 {{- if trim $line -}}{{- $problems = append $problems (printf "  - %s" (trim $line)) -}}{{- end -}}
 {{- end -}}
@@ -213,5 +213,20 @@ metrics.serviceMonitor.enabled and metrics.podMonitor.enabled are both true, and
 {{- end }}
 {{- if and $m.prometheusRule.enabled (not (or $m.serviceMonitor.enabled $m.podMonitor.enabled)) }}
 metrics.prometheusRule.enabled is true and nothing of this chart scrapes the pods with the labels that the rules select: set metrics.podMonitor.enabled=true
+{{- end }}
+{{- end }}
+
+{{/* Names that other charts, the file env and the server use for values of this one; the schema lets them through to here. */}}
+{{- define "model-serving.problems.names" -}}
+{{- $root := dict "replicas" "replicaCount" "hpa" "autoscaling" "env" "extraEnv and settings" "port" "service.port and containerPort" "git" "repo" "gitPath" "repo.url" "usergit" "credentials.https.username" "password" "credentials.existingSecret or credentials.https.password" "persistence" "state.persistence" "pdb" "podDisruptionBudget" "serviceMonitor" "metrics.serviceMonitor" -}}
+{{- $repo := dict "branch" "repo.ref" "tag" "repo.ref" "revision" "repo.ref" "path" "repo.subPath" "interval" "repo.period" "password" "credentials.existingSecret or credentials.https.password" "username" "credentials.https.username" -}}
+{{- $settings := dict "PORT" "containerPort" "MODELS_DIR" "repo.subPath" "STATE_DIR" "state.persistence" "baseUrl" "baseUrl, outside of settings" -}}
+{{- range $prefix, $names := dict "" $root "repo." $repo "settings." $settings }}
+{{- $values := ternary $.Values (get $.Values (trimSuffix "." $prefix)) (eq $prefix "") }}
+{{- range $name, $right := $names }}
+{{- if hasKey $values $name }}
+there is no value {{ $prefix }}{{ $name }}: write {{ $right }}
+{{- end }}
+{{- end }}
 {{- end }}
 {{- end }}
