@@ -70,4 +70,4 @@ def test_every_requirement_is_pinned() -> None:
 def test_last_part_is_empty_and_the_users() -> None:
     """Otherwise users write into the server's part, and an update of the server takes it away."""
     assert listed(USERS) == set()
-    assert "Add one to a line" in USERS
+    assert "# Libraries of your models. Add one to a line" in TEXT
