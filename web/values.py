@@ -1,8 +1,7 @@
 """One unusual Python object becomes one plainer one: the step that `encoding` takes where orjson stops.
 
 Each function goes one level down and no further: a DataFrame becomes a list of dicts whose values may still be
-Timestamps. numpy and pandas are looked up among the loaded modules and never imported here: an object of theirs
-cannot exist before somebody else imported them.
+Decimals. numpy and pandas are never imported here: an object of theirs cannot exist before somebody else did.
 """
 
 from __future__ import annotations
@@ -15,16 +14,11 @@ import decimal
 import enum
 import sys
 import uuid
-from collections.abc import Callable, Iterable, Mapping, Set, ValuesView
-from typing import Any, TypeAlias
+from collections.abc import Callable, Mapping, Set, ValuesView
+from types import MappingProxyType
+from typing import Any
 
 import orjson
-
-#: Values that have a text of their own as a key of a JSON object, once they are plain.
-KeyScalar: TypeAlias = str | int | float | None
-
-_LISTS = (list, tuple, collections.deque, collections.UserList, range, array.array, ValuesView)
-_BYTES = (bytes, bytearray, memoryview)
 
 
 class Unencodable(Exception):
@@ -48,44 +42,40 @@ def type_name(value: object) -> str:
     return kind.__qualname__ if package in ("builtins", "etls") else f"{package}.{kind.__qualname__}"
 
 
-def _package(kind: type) -> str:
-    return str(kind.__module__).partition(".")[0]
-
-
-def simplify(value: object) -> object:
+def simplify(value: Any) -> object:
     """Return *value* one level plainer.
 
     Raises:
         Unencodable: Nothing in JSON stands for it.
     """
-    for convert in (_simplify_builtin, _simplify_library, _simplify_record):
-        plainer = convert(value)
-        if plainer is not value:
-            return plainer
-    if isinstance(value, _BYTES):
-        raise Unencodable(f"{type_name(value)} is no text: decode it, or write it in base64")
-    raise Unencodable(f"{type_name(value)} has no JSON form")
+    if isinstance(value, enum.Enum):
+        return value.value
+    for kind in type(value).__mro__:
+        if convert := CONVERTERS.get(kind):
+            return convert(value)
+    packages = {_package(kind) for kind in type(value).__mro__}
+    # The ancestry tells; merely asking sys.modules would find a half-imported pandas while some model loads.
+    if "pandas" in packages:
+        return _simplify_pandas(value, sys.modules["pandas"])
+    if "numpy" in packages:
+        return _simplify_numpy(value, sys.modules["numpy"])
+    return _simplify_record(value)
 
 
-def key_text(key: object) -> str:
+def key_text(key: Any) -> str:
     """Return *key* as the key of a JSON object: 1 is "1", True is "true", None and NaN are "null".
 
     Raises:
         Unencodable: It is no scalar.
     """
-    if type(key) is str:
-        return key
     plain = key
     while not (plain is None or type(plain) in (str, bool, int, float)):
-        simpler = simplify(plain)
-        if simpler is plain or isinstance(simpler, list | dict):
+        if isinstance(plain, tuple | list | dict):
             raise Unencodable(f"a key of type {type_name(key)} has no text: write str(key)")
-        plain = simpler
+        plain = simplify(plain)
     if isinstance(plain, str):
         return plain
-    if type(plain) is int:
-        return int_text(plain)
-    return orjson.dumps(plain).decode()
+    return int_text(plain) if type(plain) is int else orjson.dumps(plain).decode()
 
 
 def int_text(value: int) -> str:
@@ -100,52 +90,17 @@ def int_text(value: int) -> str:
         raise Unencodable("an integer of thousands of digits: write it as a float or as text") from error
 
 
-def _simplify_builtin(value: Any) -> object:
-    if isinstance(value, enum.Enum):
-        return value.value
-    if isinstance(value, str):
-        return str.__str__(value)
-    if isinstance(value, float):
-        return float.__float__(value)
-    if isinstance(value, int):
-        return int.__int__(value)
-    if isinstance(value, uuid.UUID):
-        return str(value)
-    if isinstance(value, decimal.Decimal):
-        return str(value) if value.is_finite() else None
-    return _simplify_time(value)
+def _package(kind: type) -> str:
+    return str(kind.__module__).partition(".")[0]
 
 
-def _simplify_time(value: Any) -> object:
-    if isinstance(value, datetime.timedelta):
-        return None if _is_missing(value) else value.total_seconds()
-    if isinstance(value, datetime.date | datetime.time):
-        return None if _is_missing(value) else value.isoformat()
-    return value
+def _moment(value: datetime.date) -> str | None:
+    # pandas' NaT claims to be a datetime.
+    return None if type(value).__name__ == "NaTType" else value.isoformat()
 
 
-def _simplify_record(value: Any) -> object:
-    """Containers, dataclasses and pydantic models: what has fields or elements."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
-    dump = _pydantic_dump(value)
-    if dump is not None:
-        return dump()
-    if isinstance(value, Mapping):
-        return dict(value)
-    if isinstance(value, _LISTS):
-        return list(value)
-    return _ordered(value) if isinstance(value, Set) else value
-
-
-def _pydantic_dump(value: Any) -> Callable[[], object] | None:
-    """Return the method that turns a pydantic model (or one of `pydantic.v1`) into plain data."""
-    kind = type(value)
-    for method, mark in (("model_dump", "__pydantic_core_schema__"), ("dict", "__fields__")):
-        if hasattr(kind, mark) and callable(getattr(kind, method, None)):
-            dump: Callable[[], object] = getattr(value, method)
-            return dump
-    return None
+def _decimal(value: decimal.Decimal) -> str | None:
+    return str(value) if value.is_finite() else None
 
 
 def _ordered(values: Set[Any]) -> list[Any]:
@@ -156,31 +111,59 @@ def _ordered(values: Set[Any]) -> list[Any]:
         return list(values)
 
 
-def _is_missing(value: object) -> bool:
-    """Tell whether this is pandas' NaT, which claims to be a datetime."""
-    return type(value).__name__ == "NaTType"
+def _refuse_bytes(value: object) -> object:
+    raise Unencodable(f"{type_name(value)} is no text: decode it, or write it in base64")
 
 
-def _simplify_library(value: Any) -> object:
-    """Convert what is of numpy or pandas by the ancestry of its type.
+#: By class; the nearest ancestor decides.
+CONVERTERS: Mapping[type, Callable[[Any], object]] = MappingProxyType(
+    {
+        str: str.__str__,
+        int: int.__int__,
+        float: float.__float__,
+        datetime.date: _moment,
+        datetime.time: datetime.time.isoformat,
+        datetime.timedelta: lambda value: value.total_seconds(),
+        decimal.Decimal: _decimal,
+        uuid.UUID: str,
+        set: _ordered,
+        frozenset: _ordered,
+        range: list,
+        array.array: list,
+        collections.deque: list,
+        collections.UserList: list,
+        bytes: _refuse_bytes,
+        bytearray: _refuse_bytes,
+        memoryview: _refuse_bytes,
+    }
+)
 
-    Merely asking `sys.modules` would find a half-imported pandas while some other model loads.
-    """
-    packages = {_package(kind) for kind in type(value).__mro__}
-    if "pandas" in packages:
-        return _simplify_pandas(value, sys.modules["pandas"])
-    if "numpy" in packages:
-        return _simplify_numpy(value, sys.modules["numpy"])
-    return value
+
+def _simplify_record(value: Any) -> object:
+    """Return the fields of a dataclass or a pydantic model, the members of a mapping or a view of one."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    for method, mark in (("model_dump", "__pydantic_core_schema__"), ("dict", "__fields__")):
+        if hasattr(type(value), mark) and hasattr(type(value), method):
+            return getattr(value, method)()
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, Set):
+        return _ordered(value)
+    if isinstance(value, ValuesView):
+        return list(value)
+    raise Unencodable(f"{type_name(value)} has no JSON form")
 
 
 def _simplify_numpy(value: Any, numpy: Any) -> object:
     """Return what orjson can write: a C-contiguous array of numbers in native byte order, or plain data."""
     if value is numpy.ma.masked:
         return None
-    kind = value.dtype.kind
+    if not isinstance(value, numpy.ndarray | numpy.generic):
+        return _simplify_record(value)
     if isinstance(value, numpy.ma.MaskedArray):
         return list(value) if value.ndim else value[()]
+    kind = value.dtype.kind
     if kind in "OUT":
         return value.tolist()
     if kind == "M":
@@ -212,7 +195,7 @@ def _datetimes(value: Any, numpy: Any) -> object:
 
 
 def _simplify_pandas(value: Any, pandas: Any) -> object:
-    if value is pandas.NA or value is pandas.NaT:
+    if value is pandas.NA:
         return None
     if isinstance(value, pandas.DataFrame):
         return _rows(value)
@@ -220,11 +203,13 @@ def _simplify_pandas(value: Any, pandas: Any) -> object:
         return _column(value)
     if isinstance(value, pandas.Interval | pandas.Period):
         return str(value)
-    return value
+    return _simplify_record(value)
 
 
 def _column(column: Any) -> Any:
     """Return a Series, an Index or an extension array as a numpy array of numbers, or as a list."""
+    if column.dtype.kind == "M":
+        return [_moment(value) for value in column]
     # `Int64`, `boolean` and their like are no dtypes of numpy: their elements may be pandas.NA.
     is_numbers = isinstance(column.dtype, sys.modules["numpy"].dtype) and column.dtype.kind in "biuf"
     return column.to_numpy() if is_numbers else list(column)
@@ -232,8 +217,8 @@ def _column(column: Any) -> Any:
 
 def _rows(frame: Any) -> list[dict[str, Any]]:
     names = [key_text(name) for name in frame.columns]
-    if len(set(names)) < len(names):
-        twice = next(name for name, count in collections.Counter(names).items() if count > 1)
-        raise Unencodable(f"the DataFrame has two columns {twice!r}")
-    columns: list[Iterable[Any]] = [_column(frame.iloc[:, position]) for position in range(len(names))]
+    twice = [name for name, count in collections.Counter(names).items() if count > 1]
+    if twice:
+        raise Unencodable(f"the DataFrame has two columns {twice[0]!a}")
+    columns = [_column(frame.iloc[:, position]) for position in range(len(names))]
     return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
