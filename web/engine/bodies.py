@@ -12,6 +12,8 @@ QUOTED = rb'"(?:[\t !#-\[\]-~\x80-\xff]|\\[\t -~\x80-\xff])*"'
 EXTENSIONS = rb"(?:[ \t]*;[ \t]*" + TOKEN + rb"(?:[ \t]*=[ \t]*(?:" + TOKEN + rb"|" + QUOTED + rb"))?)*"
 SIZE_LINE = re.compile(rb"([0-9A-Fa-f]{1,16})" + EXTENSIONS + rb"\r\n")
 TRAILER_LINE = re.compile(TOKEN + rb":[\t -~\x80-\xff]*\r\n")
+#: Fields that decide where a message ends or where it goes have no place behind it (RFC 9110, section 6.5.1).
+FORBIDDEN_TRAILER = re.compile(rb"(?i:content-length|transfer-encoding|host):")
 #: The longest line that announces a chunk, its extensions included.
 MAX_LINE_BYTES = 1024
 #: What all trailer fields together may take.
@@ -126,6 +128,8 @@ class ChunkedBody:
         self._trailer_bytes += end - position
         if self._trailer_bytes > MAX_TRAILER_BYTES or not TRAILER_LINE.fullmatch(data, position, end + 1):
             raise RequestMalformed("The trailer of the body is malformed or too long.")
+        if FORBIDDEN_TRAILER.match(data, position):
+            raise RequestMalformed("The trailer of the body holds a field that belongs into the head.")
         return end + 1
 
 

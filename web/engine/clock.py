@@ -6,6 +6,7 @@ same call. Without such calls it is parked and costs nothing.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 
@@ -33,7 +34,8 @@ class Clock:
         self._pool = pool
         self._lead = lead
         self._calls: Calls | None = None
-        self._gate = threading.Semaphore(0)
+        self._gate = threading.Lock()
+        self._gate.acquire()
         self._is_stopping = False
         self._thread = threading.Thread(target=self._run, name="serving-clock", daemon=True)
 
@@ -46,12 +48,13 @@ class Clock:
         """Look again: the leader has entered a call."""
         if self._calls is not None:
             self._calls.clock_is_parked = False
-        self._gate.release()
+        with contextlib.suppress(RuntimeError):  # it was woken already
+            self._gate.release()
 
     def stop(self) -> None:
         """End the thread."""
         self._is_stopping = True
-        self._gate.release()
+        self.wake()
         self._thread.join()
 
     def _run(self) -> None:
@@ -63,7 +66,7 @@ class Clock:
             except Exception:  # a clock that died would let one hung call stop the server
                 log.exception("the clock failed")
                 seen = None
-            self._wait(quiet)
+            quiet = self._wait(quiet)
 
     def _tick(self, seen: Request | None, quiet: int) -> tuple[Request | None, int]:
         calls = self._calls
@@ -84,12 +87,13 @@ class Clock:
         elif not self._pool.rest(standby):
             standby.assign(None)
 
-    def _wait(self, quiet: int) -> None:
+    def _wait(self, quiet: int) -> int:
         calls = self._calls
         if quiet < PATIENCE or calls is None:
             self._gate.acquire(timeout=TICK_SECONDS)
-            return
+            return quiet
         calls.clock_is_parked = True
         if calls.current is None and not self._is_stopping:
             self._gate.acquire()
         calls.clock_is_parked = False
+        return 0
