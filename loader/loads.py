@@ -114,9 +114,9 @@ class Loads:
         return job
 
     def stop(self) -> None:
-        """Let both threads end once they are free."""
+        """Let both threads end once they are free: the load that still runs may yet need the other one."""
+        self._loading.submit(Job(self._rehearsing.stop, lambda: None))
         self._loading.stop()
-        self._rehearsing.stop()
 
     def _make_workers(self) -> None:
         self._loading = Worker("model-load")

@@ -68,7 +68,8 @@ class Publisher:
         fresh.symlink_to(Path(".worktrees") / revision)
         fresh.rename(self.link)
         if before is not None and before != revision:
-            self._git("worktree", "remove", "--force", str(self.root / ".worktrees" / before))
+            shutil.rmtree(self.root / ".worktrees" / before, ignore_errors=True)
+            self._git("worktree", "prune")
 
     def worktree(self) -> Path:
         """Return the folder that the link leads to."""
