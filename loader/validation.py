@@ -85,12 +85,7 @@ def _as_problem(error: Any) -> VariablesInvalid:
     brief = {"include_url": False, "include_context": False, "include_input": False}
     found = error.errors(**brief if isinstance(error, pydantic.ValidationError) else {})
     errors = [
-        {
-            "field": ".".join(map(str, one["loc"])) or "variables",
-            # A validator of the model may have put anything into its message.
-            "message": one["msg"].encode(errors="backslashreplace").decode(),
-            "type": one["type"],
-        }
+        {"field": ".".join(map(str, one["loc"])) or "variables", "message": one["msg"], "type": one["type"]}
         for one in found[:MAX_ERRORS]
     ]
     more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
