@@ -33,8 +33,8 @@ class Owner(Protocol):
     def spec(self, name: str) -> ModuleSpec | None:
         """Return the spec of the module *name* without running it."""
 
-    def has_begun(self, name: str) -> bool:
-        """Say whether the module *name* is there, be it half-made."""
+    def begun(self, name: str) -> ModuleType | None:
+        """Return the module *name* if it has begun to run; it may be half-made."""
 
     def named(self, name: str) -> ModuleType:
         """Return the module *name*, run on first use."""
@@ -57,7 +57,7 @@ class Callers:
         here = Path(__file__).parent
         # These look modules up for someone else: their own frames say nothing about who asks.
         self._machinery = {
-            str(here / f"{name}.py") for name in ("callers", "facades", "namespace", "imports")
+            str(here / f"{name}.py") for name in ("facades", "statements", "namespace", "imports")
         }
 
     def calling(self) -> Owner | None:
@@ -72,12 +72,11 @@ class Callers:
     def asking(self) -> Caller:
         """Return who looks a module up by its name: the nearest frame of a version or of the server decides."""
         frame: FrameType | None = sys._getframe(1)
-        while frame is not None and frame.f_code.co_filename in self._machinery:
-            frame = frame.f_back
         while frame is not None:
             if (owner := frame.f_builtins.get(OWNER)) is not None:
                 return Caller(owner, is_server=False)
-            if frame.f_code.co_filename.startswith(self.server_files):
+            file = frame.f_code.co_filename
+            if file.startswith(self.server_files) and file not in self._machinery:
                 return Caller(self.thread_owner(), is_server=True)
             frame = frame.f_back
         return Caller(self.thread_owner(), is_server=False)

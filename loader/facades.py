@@ -60,7 +60,10 @@ class Facade(ModuleType):
         return dir(behind(self))
 
     def __repr__(self) -> str:
-        return f"<the module {inside(self, '_name')!r} of each model>"
+        try:
+            return repr(behind(self))
+        except AttributeError:
+            return f"<the module {inside(self, '_name')!r} of several models>"
 
 
 def inside(facade: Facade, attribute: str) -> Any:
@@ -72,11 +75,13 @@ def owner_of(facade: Facade) -> Owner | None:
     """Return the version whose module answers the caller; None for the original module, or nobody."""
     name, original, owners = (inside(facade, key) for key in ("_name", "_original", "_owners"))
     caller = inside(facade, "_callers").asking()
-    if original is not None and caller.is_server:
+    owner: Owner | None = caller.owner
+    if owner is None and not caller.is_server and original is None and len(owners) == 1:
+        # A thread that nobody started: there is only one version that it can mean. Nothing is run for it.
+        owner = owners[0] if owners[0].begun(name) is not None else None
+    if owner is None or (caller.is_server and original is not None):
         return None
-    if caller.owner is not None:
-        return caller.owner if caller.owner.carries(name) else None
-    return owners[0] if original is None and len(owners) == 1 else None
+    return owner if owner.carries(name) else None
 
 
 def behind(facade: Facade) -> ModuleType:
@@ -91,20 +96,25 @@ def behind(facade: Facade) -> ModuleType:
         return owner.named(inside(facade, "_name"))
     original: ModuleType | None = inside(facade, "_original")
     if original is None:
-        raise AttributeError(_nobody(facade))
+        models = ", ".join(sorted({owner.name for owner in inside(facade, "_owners")})) or "no model"
+        raise AttributeError(f"module {inside(facade, '_name')!r} of {models} is not there for other code")
     return original
 
 
 def answer(facade: Facade, attribute: str) -> Any:
-    """Return *attribute* of the module that answers the caller."""
-    owner = owner_of(facade)
+    """Return *attribute* of the module that answers the caller.
+
+    What a half-made module has is answered at once; a thread that runs it may be waiting for this one.
+    """
+    name, owner = inside(facade, "_name"), owner_of(facade)
     if owner is None:
         if attribute == "__spec__" and inside(facade, "_original") is None and _asked_by_importlib():
-            name = inside(facade, "_name")
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
         return getattr(behind(facade), attribute)
-    name = inside(facade, "_name")
-    if attribute in WITHOUT_RUNNING and not owner.has_begun(name) and (spec := owner.spec(name)) is not None:
+    module = owner.begun(name)
+    if module is not None and (value := getattr(module, attribute, facade)) is not facade:
+        return value
+    if module is None and attribute in WITHOUT_RUNNING and (spec := owner.spec(name)) is not None:
         value = WITHOUT_RUNNING[attribute](spec)
         if value is not None:
             return value
@@ -116,9 +126,26 @@ def _asked_by_importlib() -> bool:
     return sys._getframe(3).f_code.co_filename.startswith("<frozen importlib")
 
 
-def _nobody(facade: Facade) -> str:
-    models = ", ".join(sorted({owner.name for owner in inside(facade, "_owners")})) or "no model"
-    return f"module {inside(facade, '_name')!r} belongs to {models}, and the code that asks for it to none of them"
+class Main(ModuleType):
+    """What `__main__` is for a model: an author's script or notebook is `etls.py` here.
+
+    What model code assigns to it (`__main__.Tokenizer = Tokenizer`) stays in it.
+    """
+
+    def __init__(self, model: str, entry: Callable[[], ModuleType]) -> None:
+        super().__init__("__main__")
+        self._model = model
+        self._entry = entry
+
+    def __getattr__(self, attribute: str) -> Any:
+        return getattr(vars(self)["_entry"](), attribute)
+
+    def __repr__(self) -> str:
+        # pickle's error is "Can't get attribute 'X' on" and this.
+        return (
+            f"<module '__main__', which in the server is etls.py of model {self._model}: define or import there "
+            f"what a script or notebook had defined itself>"
+        )
 
 
 class Facades:
@@ -163,8 +190,10 @@ class Facades:
                         self._remove(name)
 
     def _remove(self, name: str) -> None:
-        original = inside(self._facades.pop(name), "_original")
-        if original is not None:
-            sys.modules[name] = original
-        else:
-            sys.modules.pop(name, None)
+        facade = self._facades.pop(name)
+        original = inside(facade, "_original")
+        for place, module in list(sys.modules.items()):  # multiprocessing gives `__main__` a second name
+            if module is facade and original is not None:
+                sys.modules[place] = original
+            elif module is facade:
+                del sys.modules[place]

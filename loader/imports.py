@@ -9,7 +9,8 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import wraps
 from importlib.abc import Loader
-from importlib.machinery import ModuleSpec
+from importlib.machinery import ModuleSpec, PathFinder
+from importlib.util import module_from_spec
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -18,8 +19,8 @@ import prometheus_client
 
 from loader.callers import OWNER, Callers
 from loader.facades import Facades
-from loader.namespace import PACKAGE, Namespace
-from loader.siblings import is_namespace_package
+from loader.namespace import Namespace
+from loader.siblings import PACKAGE, is_namespace_package
 from loader.side_effects import SideEffects
 
 
@@ -91,7 +92,7 @@ class Imports:
         if namespace not in self._open or not self.is_free(top):
             return None
         if top not in sys.modules and self._is_of_server(top):
-            importlib.import_module(top)
+            self._import_own(top)
         return self.facades.add(name, namespace)
 
     def is_free(self, top: str) -> bool:
@@ -112,7 +113,15 @@ class Imports:
                 return not (is_namespace_package(spec) or self._is_of_server(top) or self._is_of_model(spec))
         return False
 
-    def _is_of_server(self, top: str) -> bool:
+    def _import_own(self, top: str) -> None:
+        """Import a module of the server's that the server has not used yet: a facade must fall back on something."""
+        spec = PathFinder.find_spec(top, [str(self._server_folder)])
+        if spec is not None and spec.loader is not None:
+            module = sys.modules[top] = module_from_spec(spec)
+            spec.loader.exec_module(module)
+
+    def _is_of_server(self, name: str) -> bool:
+        top = name.partition(".")[0]
         files = (f"{self._server_folder / top}.py", f"{self._server_folder / top}/")
         return any(file in self.callers.server_files for file in files)
 
@@ -128,7 +137,9 @@ class Imports:
         target: ModuleType | None = None,  # noqa: ARG002
     ) -> ModuleSpec | None:
         """Be a finder in `sys.meta_path`: find a facade for a caller whose version carries *name*."""
-        owner = self.callers.asking().owner
+        owner, is_server = self.callers.asking()
+        if is_server and self._is_of_server(name):
+            return None
         if not isinstance(owner, Namespace) or not owner.carries(name):
             return None
         real = owner.spec(name)
@@ -143,7 +154,7 @@ class Imports:
     ) -> ModuleType:
         # Only for a direct call from a model's code, which then is as good as an import statement.
         owner = sys._getframe(2).f_builtins.get(OWNER)
-        module = owner.import_module(name, package) if owner is not None else None
+        module = owner.statements.import_module(name, package) if owner is not None else None
         return original(name, package) if module is None else module
 
     def _start_thread(self, original: Callable[..., None], thread: threading.Thread) -> None:

@@ -1,4 +1,4 @@
-"""The private import world of one model version, and the hooks through which the process takes part in it.
+"""The private import world of one model version.
 
 A version keeps its modules, under their plain names, in a table of its own. Their globals carry a `__builtins__` whose
 `__import__` asks that table first, so `import helpers` is this version's file. Whoever looks a module up by its name
@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import builtins
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.machinery import ModuleSpec
-from importlib.util import module_from_spec, resolve_name
+from importlib.util import module_from_spec
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -21,7 +21,9 @@ from typing import TYPE_CHECKING, Any
 from prometheus_client import CollectorRegistry
 
 from loader.callers import OWNER
-from loader.siblings import find, is_namespace_package, namespace_package
+from loader.facades import Main
+from loader.siblings import PACKAGE, find, is_namespace_package, namespace_package
+from loader.statements import Statements
 from loader.turns import Turns
 
 if TYPE_CHECKING:
@@ -29,8 +31,6 @@ if TYPE_CHECKING:
 
 #: The module of a model folder that is run first.
 ENTRY = "etls"
-#: The package in whose folders the original framework kept its models.
-PACKAGE = "models_serve"
 
 
 class Namespace:
@@ -49,33 +49,36 @@ class Namespace:
         self.name = name
         self.folder = folder
         self.path = f"{folder}/"
-        self.shared = f"{shared}/" if shared else None
+        self._shared = [str(shared)] if shared else []
         self.collectors = CollectorRegistry(auto_describe=True)
-        self.search = [str(folder)] + ([str(shared)] if shared else [])
-        self.builtins: dict[str, Any] = {**vars(builtins), "__import__": self._import_statement, OWNER: self}
+        self.search = [str(folder), *self._shared]
+        self.statements = Statements(self)
+        self.builtins: dict[str, Any] = {
+            **vars(builtins),
+            "__import__": self.statements.import_statement,
+            OWNER: self,
+        }
         self.modules: dict[str, ModuleType] = {}
         self._root = f"{PACKAGE}.{name}"
         self._imports = imports
         self._turns = Turns()
         self._specs: dict[str, ModuleSpec] = {}
-        self._remembered: dict[object, ModuleType] = {}
-        self._foreign: set[str] = set()
-        self._make_packages(shared)
+        self._aliases: dict[str, str] = {}
+        self._make_packages()
 
-    def _make_packages(self, shared: Path | None) -> None:
+    def _make_packages(self) -> None:
         """Make `models_serve` and `models_serve.<Model>`, whose folders are the shared code and the model's."""
-        for name, folders in ((PACKAGE, [str(shared)] if shared else []), (self._root, self.search)):
+        for name, folders in ((PACKAGE, self._shared), (self._root, self.search)):
             self._specs[name] = namespace_package(name, folders)
             self.modules[name] = module_from_spec(self._specs[name])
         setattr(self.modules[PACKAGE], self.name, self.modules[self._root])
-        main = self.modules["__main__"] = ModuleType("__main__")
-        vars(main)["__getattr__"] = self._from_main
+        self.modules["__main__"] = Main(self.name, lambda: self.module(ENTRY))
 
     def load(self) -> ModuleType:
         """Run the model's `etls.py` and return it as a module; what its code raises passes through."""
         with self.recording():
             for name in (PACKAGE, "__main__"):
-                self._imports.show(name, self)
+                self.show(name)
             return self.module(ENTRY)
 
     @contextmanager
@@ -98,13 +101,14 @@ class Namespace:
         """Return the one name under which the version keeps the module that *name* spells."""
         if name.startswith(f"{self._root}."):
             return name.removeprefix(f"{self._root}.")
-        if name.startswith(f"{PACKAGE}.") and name != self._root:
+        if not name.startswith(f"{PACKAGE}.") or name == self._root:
+            return name
+        if name not in self._aliases:
             short = name.removeprefix(f"{PACKAGE}.")
             top = short.partition(".")[0]
-            shared = self._specs[PACKAGE].submodule_search_locations or []
-            if find(top, shared) and not find(top, [str(self.folder)]):
-                return short
-        return name
+            is_plain = find(top, self._shared) and not find(top, [str(self.folder)])
+            self._aliases[name] = short if is_plain else name
+        return self._aliases[name]
 
     def find(self, name: str) -> ModuleSpec | None:
         """Return the spec of the version's module of this plain name, or None: it is not the version's."""
@@ -168,7 +172,7 @@ class Namespace:
             raise self._missing(name)
         module = self.modules[name] = module_from_spec(spec)
         vars(module)["__builtins__"] = self.builtins
-        self._imports.show(name, self)
+        self.show(name)
         try:
             if spec.loader is not None:
                 spec.loader.exec_module(module)
@@ -177,92 +181,12 @@ class Namespace:
             raise
         finally:
             # An extension module, and one that puts another object in its own place, wrote to `sys.modules`.
-            stand_in = self._imports.show(name, self)
+            stand_in = self.show(name)
         if stand_in is not None:
             self.modules[name] = stand_in
 
-    # --- import statements of the version's code ---
-
-    def _import_statement(
-        self,
-        name: str,
-        globals: Mapping[str, Any] | None = None,
-        locals: Mapping[str, Any] | None = None,
-        fromlist: Sequence[str] | None = (),
-        level: int = 0,
-    ) -> ModuleType:
-        """Be `__import__` for the version's code. What was answered once costs a dict look-up from then on."""
-        if level == 0 and name in self._foreign:
-            return builtins.__import__(name, globals, locals, fromlist or (), 0)
-        try:
-            return self._remembered[name, fromlist, level and (globals or {})["__name__"]]
-        except (KeyError, TypeError):  # not asked yet, or a list
-            return self._import(name, globals or {}, fromlist, level)
-
-    def _import(
-        self, name: str, scope: Mapping[str, Any], fromlist: Sequence[str] | None, level: int
-    ) -> ModuleType:
-        wanted = self._absolute(name, scope, level) if level else name
-        plain = self.plain(wanted)
-        # C code (PyImport_Import) passes an empty list and then takes what `sys.modules` has under the name.
-        is_lookup = isinstance(fromlist, list) and not fromlist
-        if not (self.carries(wanted) if is_lookup else self._owns(plain)):
-            return self._import_foreign(name, scope, fromlist)
-        module = self.module(plain)
-        self._imports.show(wanted, self)
-        for attribute in fromlist or ():
-            self._import_from(module, attribute)
-        result = module if fromlist or level else self.modules[wanted.partition(".")[0]]
-        if not is_lookup and self._turns.are_over():
-            self._remembered[name, tuple(fromlist or ()) or fromlist, level and scope["__name__"]] = result
-        return result
-
-    def _import_from(self, module: ModuleType, attribute: str) -> None:
-        """Import the submodule *attribute* of *module*, unless it has something of that name."""
-        if attribute == "*":
-            for public in getattr(module, "__all__", ()):
-                self._import_from(module, public)
-        elif hasattr(module, "__path__") and not hasattr(module, attribute):
-            plain = self.plain(f"{module.__name__}.{attribute}")
-            if self.find(plain) is not None:
-                setattr(module, attribute, self.module(plain))
-            elif module is self.modules[PACKAGE]:
-                raise self._missing(plain)
-
-    def _import_foreign(
-        self, name: str, scope: Mapping[str, Any], fromlist: Sequence[str] | None
-    ) -> ModuleType:
-        top = name.partition(".")[0]
-        if self._imports.facades.is_only_of_models(top):
-            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
-        module = builtins.__import__(name, scope, None, fromlist or (), 0)
-        self._foreign.add(name)
-        return module
-
-    def import_module(self, name: str, package: str | None = None) -> ModuleType | None:
-        """Be `importlib.import_module` for a direct call from the version's code; None: not the version's."""
-        if name.startswith("."):
-            bare = name.lstrip(".")
-            level = len(name) - len(bare)
-            name = resolve_name(name, package) if package else self._absolute(bare, {}, level)
-        plain = self.plain(name)
-        if not self._owns(plain):
-            return None
-        module = self.module(plain)
-        self._imports.show(name, self)
-        return module
-
-    def _absolute(self, name: str, scope: Mapping[str, Any], level: int) -> str:
-        """Return what a relative import means: `etls.py` is in `models_serve.<Model>`, shared code beside it."""
-        is_shared = self.shared is not None and str(scope.get("__file__")).startswith(self.shared)
-        package = scope.get("__package__") or ""
-        parts = [PACKAGE] if is_shared else [PACKAGE, self.name]
-        parts += package.removeprefix(PACKAGE).lstrip(".").split(".") if package else []
-        if level > len(parts):
-            raise ImportError("attempted relative import beyond the folder of the models")
-        return ".".join(parts[: len(parts) - level + 1] + ([name] if name else []))
-
-    def _owns(self, plain: str) -> bool:
+    def owns(self, plain: str) -> bool:
+        """Say whether *plain* names a module of the version, or one inside a package of the version."""
         top = plain.partition(".")[0]
         return top in self.modules or self.find(top) is not None
 
@@ -285,27 +209,34 @@ class Namespace:
         It may not where an installed module has the name: `datetime.strptime` imports `calendar`.
         """
         plain = self.plain(name)
-        return self._owns(plain) and self._imports.is_free(plain.partition(".")[0])
+        return self._imports.is_free(plain.partition(".")[0]) and self.owns(plain)
 
     def spec(self, name: str) -> ModuleSpec | None:
         """Return the spec of the module *name* without running it."""
         return self.find(self.plain(name))
 
-    def has_begun(self, name: str) -> bool:
-        """Say whether the module *name* is there, be it half-made."""
-        return self.plain(name) in self.modules
+    def begun(self, name: str) -> ModuleType | None:
+        """Return the module *name* if it has begun to run; it may be half-made."""
+        return self.modules.get(self.plain(name))
 
     def named(self, name: str) -> ModuleType:
         """Return the module *name*, run on first use."""
         return self.module(self.plain(name))
 
-    def _from_main(self, attribute: str) -> Any:
-        """Answer for `__main__`: an author's script or notebook is `etls.py` here."""
-        try:
-            return getattr(self.module(ENTRY), attribute)
-        except AttributeError:
-            raise AttributeError(
-                f"__main__.{attribute} was written by a script or a notebook that defined {attribute} itself, and "
-                f"{ENTRY}.py of model {self.name} has none: define or import it there, or write the file again "
-                f"with {attribute} in a module beside {ENTRY}.py"
-            ) from None
+    # --- what its import statements ask ---
+
+    def show(self, name: str) -> ModuleType | None:
+        """Let *name* be looked up in `sys.modules`; return what stood there in place of the facade, if anything."""
+        return self._imports.show(name, self)
+
+    def is_settled(self) -> bool:
+        """Say whether no module of the version is being run just now."""
+        return self._turns.are_over()
+
+    def is_shared(self, file: object) -> bool:
+        """Say whether *file* is one of the shared code."""
+        return bool(self._shared) and str(file).startswith(f"{self._shared[0]}/")
+
+    def is_of_other_models(self, top: str) -> bool:
+        """Say whether only models, and this is none of them, have a module of this top-level name."""
+        return self._imports.facades.is_only_of_models(top)

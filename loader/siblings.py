@@ -16,6 +16,9 @@ from importlib.machinery import (
 )
 from typing import Any
 
+#: The package in whose folder the original framework kept its models.
+PACKAGE = "models_serve"
+
 
 class SourceLoader(SourceFileLoader):
     """Runs a source file as it is.
