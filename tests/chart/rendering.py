@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import json
 from pathlib import Path
 from typing import Any
 
@@ -41,9 +43,14 @@ def merged(values: dict[str, Any], **changes: Any) -> dict[str, Any]:
 
 def render_files(values: dict[str, Any]) -> dict[str, str]:
     """Return what each template renders to, NOTES.txt included; refuse what `helm install` would."""
+    return dict(_render_files(json.dumps(values)))
+
+
+@functools.cache
+def _render_files(values: str) -> dict[str, str]:
     with helm.Chart.load(CHART) as chart:
-        chart.validate_schema(chart.merge_values(values))
-        return chart.render(values, name=RELEASE, namespace=NAMESPACE)
+        chart.validate_schema(chart.merge_values(json.loads(values)))
+        return chart.render(json.loads(values), name=RELEASE, namespace=NAMESPACE)
 
 
 def render(values: dict[str, Any]) -> list[Manifest]:
@@ -74,7 +81,7 @@ def containers(pod: Manifest) -> dict[str, Manifest]:
     return {c["name"]: c for c in [*pod.get("initContainers", []), *pod["containers"]]}
 
 
-class StrictLoader(yaml.SafeLoader):
+class StrictLoader(yaml.CSafeLoader):
     """A loader that refuses a key that is there twice, as the API server does."""
 
 

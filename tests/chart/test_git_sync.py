@@ -63,7 +63,7 @@ def test_the_reason_of_an_exit_shows_in_describe() -> None:
 
 
 def test_a_dead_ssh_connection_ends() -> None:
-    """ssh to a host that went away would hang for ever; git-sync's timeout does not end it."""
+    """A connection to a host that went away would hang for ever; git-sync's timeout does not end it."""
     (command,) = [e["value"] for e in sidecar()["env"] if e["name"] == "GIT_SSH_COMMAND"]
     for option in ("BatchMode=yes", "ConnectTimeout=30", "ServerAliveInterval=15", "ServerAliveCountMax=4"):
         assert f"-o {option}" in command
@@ -124,7 +124,7 @@ def test_a_github_app_has_its_ids_as_written() -> None:
 
 
 def test_credentials_are_readable_by_their_owner_alone() -> None:
-    """ssh refuses a key that others can read; fsGroup makes 0440 of 0400, which it takes."""
+    """A key that others can read is refused by ssh; fsGroup makes 0440 of 0400, which it takes."""
     assert credentials_volume("ssh")["projected"]["defaultMode"] == 0o400
 
 

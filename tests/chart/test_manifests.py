@@ -171,7 +171,8 @@ def test_the_server_cannot_write_the_checkout(manifests: list[Manifest]) -> None
 def test_json_in_the_dashboard_survives_the_template() -> None:
     """Grafana's own braces look like Helm's."""
     data = of_kind(
-        [m for m in render(values_of("monitoring")) if m["metadata"]["name"].endswith("-dashboard")], "ConfigMap"
+        [m for m in render(values_of("monitoring")) if m["metadata"]["name"].endswith("-dashboard")],
+        "ConfigMap",
     )["data"]
     (text,) = data.values()
     assert json.loads(text) == json.loads((CHART / "files" / "dashboard.json").read_text())

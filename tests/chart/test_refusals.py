@@ -38,7 +38,10 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         {"repo": {"period": "1d"}},
         'repo.period is "1d": write a duration such as 24h, 15m, 30s or 1h30m',
     ),
-    "period of a second": ({"repo": {"period": "1s"}}, "every pod asks the git host that often: write 5s or more"),
+    "period of a second": (
+        {"repo": {"period": "1s"}},
+        "every pod asks the git host that often: write 5s or more",
+    ),
     "password among the flags": (
         {"gitSync": {"extraArgs": ["--password=x"]}},
         "process lists show it: use the values under credentials",
@@ -59,7 +62,10 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         {"credentials": {"https": {"password": "p"}, "githubApp": APP}},
         "a repository takes one kind of credentials; keep one",
     ),
-    "SSH without a key": ({"repo": SSH_URL}, "give one in credentials.existingSecret or credentials.ssh.privateKey"),
+    "SSH without a key": (
+        {"repo": SSH_URL},
+        "give one in credentials.existingSecret or credentials.ssh.privateKey",
+    ),
     "SSH with a password": (
         {"repo": SSH_URL, "credentials": {"https": {"password": "p"}}},
         "repo.url is an SSH address, which takes no password and no GitHub App: write its https:// address",
@@ -115,7 +121,10 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         "terminationGracePeriodSeconds is 50, and preStopSleepSeconds + settings.SHUTDOWN_TIMEOUT_SECONDS take 120, "
         "so that the pod would be killed while it drains: write 125 or more",
     ),
-    "preStop beyond grace": ({"preStopSleepSeconds": 15}, "take 55, so that the pod would be killed while it drains"),
+    "preStop beyond grace": (
+        {"preStopSleepSeconds": 15},
+        "take 55, so that the pod would be killed while it drains",
+    ),
     "HPA and KEDA": (
         {"autoscaling": {"enabled": True}, "keda": {"enabled": True, "serverAddress": "http://prometheus"}},
         "would fight over the number of pods: keep one",
@@ -224,9 +233,7 @@ def test_a_parent_chart_may_pass_globals() -> None:
     render(merged(URL, **{"global": {"imageRegistry": "registry.example.com"}}))
 
 
-@pytest.mark.parametrize(
-    "period", ["24h", "15m", "30s", "1h30m", "5s", "0.5h", "90s"]
-)
+@pytest.mark.parametrize("period", ["24h", "15m", "30s", "1h30m", "5s", "0.5h", "90s"])
 def test_durations_of_git_sync_are_taken(period: str) -> None:
     """Every duration that git-sync understands is fine."""
     render(merged(values_of("minimal"), repo={"period": period}))
