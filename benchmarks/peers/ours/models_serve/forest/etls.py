@@ -1,0 +1,14 @@
+"""A random-forest row."""
+
+from scoring import load
+
+
+class Forest:
+    """One row in, one number out."""
+
+    def __init__(self, path: str):
+        self.score = load("forest", path)
+
+    def transform_predict(self, variables: dict) -> dict:
+        """Score one row."""
+        return {"prediction": self.score(variables)}
