@@ -5,6 +5,7 @@ Who answers a request is decided by taking it out of `pending`, which only one t
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -13,6 +14,8 @@ from loader.lane import Admission
 from web.engine.call import Environ, Lane, Request, Response
 from web.engine.pool import Pool, Worker
 from web.engine.replies import Responder
+
+log = logging.getLogger(__name__)
 
 GONE: Any = object()
 
@@ -60,7 +63,7 @@ class Calls:
         """Let *request* run, here or on another thread, or wait; only the leader *worker* calls this."""
         # Before the lane knows the ticket: from then on another thread may resume it.
         self.pending[request] = None
-        lane = request.lane = self._lane_for(request.environ)
+        lane = request.lane = self._lane_of(request)
         if lane is not None:
             request.admission = Admission.WAIT
             admission = lane.enter(request)
@@ -117,6 +120,13 @@ class Calls:
             if request.deadline > now:
                 return
             self._expire(request)
+
+    def _lane_of(self, request: Request) -> Lane | None:
+        try:
+            return self._lane_for(request.environ)
+        except Exception:  # a failure here must cost this request alone
+            log.exception("the lane of a request could not be told")
+            return None
 
     def _serve(self, worker: Worker, request: Request) -> None:
         """Run *request* on the thread in the lead, which may lose the lead over it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import time
@@ -10,6 +11,7 @@ from collections import deque
 from loader.errors import ServingError
 from web.engine.call import Request
 from web.engine.connection import Connection, State
+from web.engine.draining import Drain
 from web.engine.limits import Limits
 from web.engine.replies import Responder
 
@@ -29,9 +31,10 @@ class Exchange:
         is_polling: The leader is, or is about to be, waiting for the kernel.
     """
 
-    def __init__(self, limits: Limits, responder: Responder) -> None:
+    def __init__(self, limits: Limits, responder: Responder, drain: Drain) -> None:
         self._limits = limits
         self._responder = responder
+        self._drain = drain
         self.epoll = select.epoll()
         self.wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self.epoll.register(self.wake_fd, IN)
@@ -46,7 +49,8 @@ class Exchange:
 
     def wake(self) -> None:
         """Make the leader look at its timers and posts; any thread, and a signal handler, may call this."""
-        os.eventfd_write(self.wake_fd, 1)
+        with contextlib.suppress(OSError, ValueError):  # the server has ended
+            os.eventfd_write(self.wake_fd, 1)
 
     def post(self, connection: Connection | None) -> None:
         """Make the leader look at *connection*; any thread."""
@@ -59,7 +63,7 @@ class Exchange:
         connection = request.connection
         is_sent = connection.send(pieces) if pieces else connection.flush()
         if is_sent and request.keep_alive and not connection.closes:
-            connection.expires = time.monotonic() + self._limits.keep_alive_seconds
+            connection.expires = time.monotonic() + self._keep_alive_seconds()
             has_more = bool(connection.unread)
             connection.state = State.READING  # from here on it is the leader's again
             if has_more or not connection.watched:
@@ -92,7 +96,7 @@ class Exchange:
             connection.expires = now + LINGER_SECONDS
             connection.state = State.LINGERING
         else:
-            connection.expires = now + self._limits.keep_alive_seconds
+            connection.expires = now + self._keep_alive_seconds()
             connection.state = State.READING
         self.post(connection)
 
@@ -115,9 +119,15 @@ class Exchange:
             connection.close()
             self.post(None)
 
+    def _keep_alive_seconds(self) -> float:
+        """Nothing is waited for once the listening socket is closed: this answer was made before the end began."""
+        return self._limits.keep_alive_seconds if self._drain.listener_closed is None else 0.0
+
     def close_all(self) -> None:
         """Drop what is left, at the very end."""
         for connection in list(self.connections.values()):
             self.close(connection)
         self.epoll.close()
-        os.close(self.wake_fd)
+        # Not to be woken any more: another file may get the number.
+        closed, self.wake_fd = self.wake_fd, -1
+        os.close(closed)

@@ -92,6 +92,12 @@ class Pool:
             self._release(worker)
             return self._next_for(worker)
 
+    def recover(self, worker: Worker) -> None:
+        """End the call of *worker* after a failure that should not have been, if it still counts as inside one."""
+        with self._lock:
+            if worker.is_stuck or isinstance(worker.task, Request):
+                self._release(worker)
+
     def rest(self, worker: Worker) -> bool:
         """Let *worker*, which is free, wait for a task; False when it is one too many and shall end."""
         with self._lock:

@@ -55,8 +55,6 @@ class Responder:
 
         Nothing that the application raises leaves here, `SystemExit` included: it is this request's 500.
         """
-        if self._drain.is_asked:
-            request.keep_alive = False
         try:
             return self._run(request)
         except BaseException:
@@ -135,6 +133,8 @@ class Responder:
         status, headers = request.status, request.headers
         if status is None:
             raise AssertionError("The application did not call start_response.")
+        if self._drain.is_asked:
+            request.keep_alive = False
         if headers and closes(headers):
             headers = [field for field in headers if field[0].lower() != "connection"]
             request.keep_alive = False
@@ -159,6 +159,8 @@ class Responder:
     def _stream(self, request: Request) -> Stream:
         if request.status is None:
             raise AssertionError("The application wrote before it called start_response.")
+        if self._drain.is_asked:
+            request.keep_alive = False
         return Stream(request, self.head)
 
     def _iterate(self, request: Request, result: Any, write: Callable[[bytes], None]) -> list[bytes]:

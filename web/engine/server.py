@@ -7,6 +7,7 @@ puts the parts of the engine where cheroot has its connection manager and its th
 from __future__ import annotations
 
 import logging
+import socket
 import sys
 import threading
 import time
@@ -77,7 +78,7 @@ class Engine(wsgi.Server):
         self._drain = Drain()
         self._finished = threading.Event()
         responder = Responder(application, on_rejected, self._drain)
-        self.exchange = Exchange(limits, responder)
+        self.exchange = Exchange(limits, responder, self._drain)
         self.pool = Pool(limits.threads, self._work)
         self._clock = Clock(self.pool, LEAD)
         self._calls = Calls(
@@ -128,6 +129,16 @@ class Engine(wsgi.Server):
         """Log what cheroot has to say."""
         log.log(level, "cheroot: %s", msg, exc_info=traceback)
 
+    @staticmethod
+    def bind_socket(socket_: socket.socket, bind_addr: tuple[str, int]) -> socket.socket:
+        """Bind; cheroot leaks the socket when that fails."""
+        try:
+            socket_.bind(bind_addr)
+        except OSError:
+            socket_.close()
+            raise
+        return socket_
+
     def _template(self) -> Environ:
         host, port = self.bind_addr[:2]
         return {
@@ -163,6 +174,7 @@ class Engine(wsgi.Server):
                 self._do(worker, task)
             except BaseException:
                 log.exception("a serving thread failed")
+                self.pool.recover(worker)
             if not self.pool.rest(worker):
                 return
 
