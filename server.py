@@ -145,6 +145,7 @@ class Service:
             default_concurrency=self._settings.model_concurrency,
             patience_seconds=self._settings.load_patience_seconds,
             wake=wake,
+            after_load=self._logs.restore,
         )
 
     def _serve(self) -> None:

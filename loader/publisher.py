@@ -57,6 +57,7 @@ class Publisher:
         default_concurrency: int,
         patience_seconds: float,
         wake: Callable[[], None],
+        after_load: Callable[[], None],
     ) -> None:
         """Make a publisher.
 
@@ -67,6 +68,7 @@ class Publisher:
             default_concurrency: `concurrency` of a class that does not say.
             patience_seconds: How long one load may keep the others waiting.
             wake: Called on any thread when there is something to take: a load that ended late, a version that ended.
+            after_load: Called when model code may have changed what belongs to the process, such as its logging.
         """
         self._snapshots = snapshots
         self._imports = imports
@@ -75,6 +77,7 @@ class Publisher:
         self._patience_seconds = patience_seconds
         self._loads = Loads(patience_seconds)
         self._wake = wake
+        self._after_load = after_load
         self._late: list[Load] = []
         self._retired: deque[tuple[Model, bool]] = deque()
 
@@ -129,6 +132,7 @@ class Publisher:
             self.retire(began.job.result.model, False)
 
     def _finish(self, began: Load) -> bool:
+        self._after_load()
         entry, job, began.job = began.entry, began.job, None
         assert job is not None
         seconds = time.monotonic() - began.started

@@ -120,11 +120,20 @@ class Process:
 
 
 class Server(Process):
-    """`server.py` of this repository on a free port of this machine."""
+    """`server.py` of this repository on a free port of this machine.
 
-    def __init__(self, python: str, log: Path, **settings: str) -> None:
+    Args:
+        python: The interpreter.
+        log: The file that takes its output.
+        prefix: A command that starts it, with its arguments.
+        settings: Environment variables.
+    """
+
+    def __init__(self, python: str, log: Path, prefix: Sequence[str] = (), **settings: str) -> None:
         environ = dict(os.environ) | {"HOST": "127.0.0.1", "PORT": "0", "LOG_FORMAT": "json"} | settings
-        super().__init__([python, REPOSITORY / "server.py"], environ=environ, folder=REPOSITORY, log=log)
+        super().__init__(
+            [*prefix, python, REPOSITORY / "server.py"], environ=environ, folder=REPOSITORY, log=log
+        )
         self.url = self.wait_for(self._listening, "the log line `listening`", within=20)
 
     def _listening(self) -> str | None:

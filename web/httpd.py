@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -62,7 +64,13 @@ class Server:
         Raises:
             OSError: The address cannot be bound.
         """
-        self._engine.prepare()
+        try:
+            self._engine.prepare()
+        except OSError as error:
+            # cheroot has the system's error number only inside a sentence of its own.
+            if error.errno is None and (number := re.search(r"\[Errno (\d+)\]", str(error))):
+                raise OSError(int(number[1]), os.strerror(int(number[1]))) from error
+            raise
         host, port = self._engine.bind_addr[:2]
         return host, port
 

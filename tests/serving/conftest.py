@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -78,10 +78,10 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
     """Start servers; each must end with exit code 0, but one that the test has ended itself."""
     started: list[Server] = []
 
-    def start(models_dir: Path, *, wait: bool = True, **settings: str) -> Service:
+    def start(models_dir: Path, *, wait: bool = True, prefix: Sequence[str] = (), **settings: str) -> Service:
         values = {"STATE_DIR": str(tmp_path / "state"), "DRAIN_DELAY_SECONDS": "0", **settings}
         log = tmp_path / f"server-{len(started)}.log"
-        server = Server(sys.executable, log, MODELS_DIR=str(models_dir), **values)
+        server = Server(sys.executable, log, prefix, MODELS_DIR=str(models_dir), **values)
         started.append(server)
         if wait:
             server.wait_until_ready()
