@@ -151,8 +151,8 @@ def test_start_response_again_after_something_was_sent(serve, caplog):
 FINE = ("200 OK", [("Content-Length", "5")], [b"hello"], 1)
 #: Status, headers, body, and how often start_response is called.
 FLAWS = {
-    "no start_response": FINE[:3] + (0,),
-    "start_response twice": FINE[:3] + (2,),
+    "no start_response": (*FINE[:3], 0),
+    "start_response twice": (*FINE[:3], 2),
     "a str for a body": ("200 OK", FINE[1], ["hello"], 1),
     "a status that is no str": (b"200 OK", FINE[1], FINE[2], 1),
     "headers that are no list": ("200 OK", (("Content-Length", "5"),), FINE[2], 1),
