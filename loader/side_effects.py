@@ -20,6 +20,8 @@ from itertools import count
 from pathlib import Path
 from typing import Any, Protocol
 
+from loader.facades import Facade
+
 #: Never the text of a warning: a filter with it stands for a place in the list of filters.
 MARK = "model-serving: what stands before this filter was added by load"
 
@@ -159,12 +161,13 @@ class SideEffects:
 
 def forget_files(folder: Path) -> None:
     """Drop what Python keeps of the files in *folder*: modules that code put in by itself, finders, source lines."""
+    inside = (f"{folder}/", f"{folder.resolve()}/")
     for name, module in list(sys.modules.items()):
-        with suppress(TypeError):
-            if _is_inside(vars(module).get("__file__"), folder):
+        with suppress(TypeError):  # some libraries put objects there that are no modules
+            if type(module) is not Facade and str(vars(module).get("__file__")).startswith(inside):
                 sys.modules.pop(name, None)
     for cache in (sys.path_importer_cache, linecache.cache):
-        for file in [file for file in list(cache) if str(file).startswith(f"{folder}")]:
+        for file in [file for file in list(cache) if f"{file}/".startswith(inside)]:
             cache.pop(file, None)
 
 
@@ -184,8 +187,6 @@ def _directory() -> str | None:
         return None
 
 
-def _is_inside(path: object, folder: Path) -> bool:
-    if not isinstance(path, str):
-        return False
+def _is_inside(path: str, folder: Path) -> bool:
     real = os.path.realpath(folder)
     return os.path.commonpath([os.path.realpath(path), real]) == real

@@ -1,0 +1,285 @@
+"""What a model's code does to the process goes with its version."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from prometheus_client import REGISTRY, CollectorRegistry, Counter
+
+if TYPE_CHECKING:
+    from loader.namespace import Namespace
+    from tests.loader.conftest import World
+
+
+def names(registry: CollectorRegistry) -> set[str]:
+    """Return the names of the families in *registry*."""
+    return {family.name for family in registry.collect()}
+
+
+class TestSearchPath:
+    @pytest.mark.parametrize(
+        "line",
+        [
+            "sys.path.append(os.path.dirname(os.path.abspath(__file__)) + '/lib')",
+            "sys.path.insert(0, str(Path(__file__).resolve().parent / 'lib'))",
+            "sys.path.extend([str(Path(__file__).parent / 'lib')])",
+            "os.chdir(os.path.dirname(__file__)); sys.path.append('lib')",
+        ],
+    )
+    def test_a_folder_of_the_model_is_searched_for_the_model_alone(self, world: World, line: str) -> None:
+        """Models that extend `sys.path` do not load; or their files are importable for every other model."""
+        files = {
+            "etls.py": f"""
+                import os, sys
+                from pathlib import Path
+                {line}
+                import inner
+                def late():
+                    from inner import VALUE
+                    return VALUE
+                """,
+            "lib/inner.py": "VALUE = 'VERSION'",
+        }
+        before = list(sys.path)
+        for version in ("1", "2"):
+            text = {name: text.replace("VERSION", version) for name, text in files.items()}
+            assert world.load(text, version=version).late() == version
+        assert sys.path == before
+        with pytest.raises(ModuleNotFoundError):
+            world.load({"etls.py": "import inner"}, name="Other")
+
+    def test_what_was_inserted_first_is_searched_first(self, world: World) -> None:
+        """`sys.path.insert(0, "src")` loses to a file of the same name beside etls.py."""
+        code = "import sys\nfrom pathlib import Path\nsys.path.{}\nfrom twice import VALUE"
+        src = "str(Path(__file__).parent / 'src')"
+        for line, expected in ((f"insert(0, {src})", "src"), (f"append({src})", "beside")):
+            files = {
+                "etls.py": code.format(line),
+                "twice.py": "VALUE = 'beside'",
+                "src/twice.py": "VALUE = 'src'",
+            }
+            assert expected == world.load(files, version=expected).VALUE
+
+    def test_a_folder_elsewhere_goes_with_the_last_version(self, world: World, tmp_path: Path) -> None:
+        """A folder of the author's machine stays in `sys.path`; or goes while the new version still needs it."""
+        elsewhere = tmp_path / "elsewhere"
+        elsewhere.mkdir()
+        (elsewhere / "far_away_x.py").write_text("VALUE = 1")
+        line = f"import sys\nif {str(elsewhere)!r} not in sys.path: sys.path.append({str(elsewhere)!r})\nimport far_away_x"
+        old, new = (world.open({"etls.py": line}, version=version) for version in "12")
+        old.load()
+        new.load()
+        old.close()
+        assert str(elsewhere) in sys.path
+        new.close()
+        assert str(elsewhere) not in sys.path
+        sys.modules.pop("far_away_x")
+
+    def test_added_at_request_time(self, world: World) -> None:
+        """A function that extends `sys.path` when it is called leaks an entry a version."""
+        files = {
+            "etls.py": """
+                import sys
+                from pathlib import Path
+                def call():
+                    sys.path.append(str(Path(__file__).parent / "lib"))
+                    import inner
+                    return inner.VALUE
+                """,
+            "lib/inner.py": "VALUE = 1",
+        }
+        namespace = world.open(files)
+        assert [namespace.load().call() for _ in range(2)] == [1, 1]
+        namespace.close()
+        assert [entry for entry in sys.path if entry.startswith(namespace.path)] == []
+
+
+class TestWorkingDirectory:
+    def test_a_model_that_changes_it_finds_its_files_until_it_goes(self, world: World) -> None:
+        """`os.chdir(path)` leaves the process in a folder that is deleted with the version."""
+        before = Path.cwd()
+        namespace = world.open(
+            {
+                "etls.py": "import os\nfrom pathlib import Path\nos.chdir(os.path.dirname(__file__))\ntext = Path('x').read_text()",
+                "x": "1",
+            }
+        )
+        assert namespace.load().text == "1"
+        namespace.close()
+        assert Path.cwd() == before
+
+    def test_the_next_versions_directory_stays(self, world: World) -> None:
+        """Dropping the old version takes the new one's working directory away."""
+        files = {"etls.py": "import os\nos.chdir(os.path.dirname(__file__))"}
+        old, new = world.open(files, version="1"), world.open(files, version="2")
+        old.load()
+        new.load()
+        old.close()
+        assert f"{Path.cwd()}/" == new.path
+
+    def test_a_directory_that_is_gone(self, world: World, tmp_path: Path) -> None:
+        """The process stays in a deleted folder, where every relative path fails."""
+        gone = tmp_path / "gone"
+        gone.mkdir()
+        before = Path.cwd()
+        namespace = world.open({"etls.py": f"import os\nos.chdir({str(gone)!r})"})
+        namespace.load()
+        gone.rmdir()
+        namespace.close()
+        assert Path.cwd() == before
+
+
+class TestWarnings:
+    @staticmethod
+    def is_shown(category: type[Warning]) -> bool:
+        """Say whether a warning of *category* is an error now, as this test run wants it."""
+        try:
+            warnings.warn("a test", category, stacklevel=2)
+        except category:
+            return True
+        return False
+
+    def test_a_filter_goes_with_the_last_version_that_added_it(self, world: World) -> None:
+        """`simplefilter("ignore")` in one model silences the whole server for ever."""
+        quiet = {"etls.py": "import warnings\nwarnings.simplefilter('ignore')\nwarnings.warn('x')"}
+        old, new = world.open(quiet, version="1"), world.open(quiet, version="2")
+        shown = [self.is_shown(UserWarning)]
+        for step in (old.load, new.load, old.close, new.close):
+            step()
+            shown.append(self.is_shown(UserWarning))
+        assert shown == [True, False, False, False, True]
+
+    def test_a_version_that_stopped_silencing_is_heard(self, world: World) -> None:
+        """A filter stays although the new version does not set it any more."""
+        old = world.open({"etls.py": "import warnings\nwarnings.simplefilter('ignore')"}, version="1")
+        new = world.open({"etls.py": ""}, version="2")
+        old.load()
+        new.load()
+        old.close()
+        assert self.is_shown(UserWarning) is True
+
+    def test_the_order_of_the_filters_comes_back(self, world: World) -> None:
+        """A filter of Python's own that a model moved to the front, or cleared, never returns to its place."""
+        before = list(warnings.filters)
+        lines = [
+            "import warnings",
+            "warnings.filters.insert(0, warnings.filters.pop())",
+            "warnings.simplefilter('ignore', append=True)",
+        ]
+        namespace = world.open({"etls.py": "\n".join(lines)})
+        namespace.load()
+        assert list(warnings.filters) != before
+        namespace.close()
+        assert list(warnings.filters) == before
+        cleared = world.open({"etls.py": "import warnings\nwarnings.resetwarnings()"}, version="2")
+        cleared.load()
+        cleared.close()
+        assert list(warnings.filters) == before
+
+    def test_a_filter_of_a_request_goes_when_a_version_does(self, world: World) -> None:
+        """A filter that is added at every call makes the list grow without end."""
+        other = world.open(
+            {"etls.py": "import warnings\nwarnings.filterwarnings('ignore', message='kept')"}, name="Other"
+        )
+        other.load()
+        before = list(warnings.filters)
+        namespace = world.open(
+            {
+                "etls.py": "import warnings\ndef call(n):\n    warnings.filterwarnings('ignore', message=f'{n}')"
+            }
+        )
+        etls = namespace.load()
+        for number in range(3):
+            etls.call(number)
+        namespace.close()
+        assert list(warnings.filters) == before
+
+
+class TestCollectors:
+    CODE = """
+        from prometheus_client import Counter, Gauge, REGISTRY
+        CALLS = Counter("calls_of_a_model", "how often")
+        def call():
+            CALLS.inc()
+            return CALLS._value.get()
+        """
+
+    def test_collectors_belong_to_the_version(self, world: World) -> None:
+        """A Counter at import makes the second load fail, or its series stays after the model is gone."""
+        old, new = (
+            world.open({"etls.py": self.CODE}, version="1"),
+            world.open({"etls.py": self.CODE}, version="2"),
+        )
+        values = [old.load().call(), new.load().call()]
+        assert values == [1.0, 1.0]
+        assert [names(space.collectors) for space in (old, new)] == [{"calls_of_a_model"}] * 2
+        assert "calls_of_a_model" not in names(REGISTRY)
+
+    def test_a_model_cannot_clear_the_servers_registry(self, world: World) -> None:
+        """The usual cure for duplicates, unregistering everything, takes the server's own metrics away."""
+        before = names(REGISTRY)
+        code = """
+        for collector in list(REGISTRY._collector_to_names):
+            REGISTRY.unregister(collector)
+        REGISTRY.unregister(CALLS)
+        """
+        namespace = world.open({"etls.py": self.CODE + code})
+        namespace.load()
+        assert (names(REGISTRY), names(namespace.collectors)) == (before, set())
+
+    def test_a_librarys_collector_is_the_processs(self, world: World) -> None:
+        """A library that a model imports registers once, and its metrics would go with the first version."""
+        library: dict[str, object] = {"__name__": "a_library"}
+        exec(
+            "from prometheus_client import Counter\ndef make():\n    return Counter('of_a_library', '')",
+            library,
+        )
+        world.load({"etls.py": "def call(make):\n    return make()"}).call(library["make"])
+        try:
+            assert "of_a_library" in names(REGISTRY)
+        finally:
+            REGISTRY.unregister(REGISTRY._names_to_collectors["of_a_library"])
+
+    def test_the_servers_own_collectors_are_registered_as_usual(self, world: World) -> None:
+        """The server's families are missing from `/metrics`."""
+        counter = Counter("of_the_server", "")
+        assert "of_the_server" in names(REGISTRY)
+        REGISTRY.unregister(counter)
+        assert "of_the_server" not in names(REGISTRY)
+
+
+class TestCalling:
+    def test_names_the_version_whose_code_runs(self, world: World) -> None:
+        """What a model prints is logged under another model's name."""
+        callback = {
+            "etls.py": "import threading\ndef call(f):\n    return f()\ndef on_thread(f):\n    t = threading.Thread(target=f); t.start(); t.join()"
+        }
+        first, second = world.open(callback, name="A"), world.open(callback, name="B")
+        etls = [first.load(), second.load()]
+        seen: list[Namespace | None] = []
+
+        def look() -> None:
+            seen.append(world.imports.calling())
+
+        look()
+        etls[0].call(look)
+        etls[1].call(lambda: etls[0].call(look))
+        etls[1].on_thread(look)
+        with first.running():
+            look()
+        look()
+        assert seen == [None, first, first, second, first, None]
+
+    def test_hooks_are_taken_out(self, world: World) -> None:
+        """Tests that follow run with the hooks of this one."""
+        import importlib
+
+        world.imports.uninstall()
+        hooked = (importlib.import_module, threading.Thread.start, REGISTRY.register, os.getcwd)
+        assert [hasattr(function, "__wrapped__") for function in hooked] == [False] * 4
