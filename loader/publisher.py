@@ -110,20 +110,20 @@ class Publisher:
             model.close(may_call=True)
             raise
 
-    def take_late(self, is_wanted: Callable[[str, str], bool]) -> list[str]:
-        """Finish the loads that have ended late; return the names that failed.
+    def take_late(self, is_wanted: Callable[[str, str], bool]) -> list[tuple[str, str, bool]]:
+        """Finish the loads that have ended late; return name, version and whether it serves now.
 
         Args:
             is_wanted: Whether a name still wants this version; else the late one is let go.
         """
-        failed = []
+        finished = []
         for began in [late for late in self._late if late.job is not None and late.job.is_over]:
             self._late.remove(began)
-            if not is_wanted(began.entry.name, began.snapshot.version):
+            if is_wanted(began.entry.name, began.snapshot.version):
+                finished.append((began.entry.name, began.snapshot.version, self._finish(began)))
+            else:
                 self._abandon(began)
-            elif not self._finish(began):
-                failed.append(began.entry.name)
-        return failed
+        return finished
 
     def _abandon(self, began: Load) -> None:
         log.info("late load dropped", extra=_fields(began))
