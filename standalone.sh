@@ -6,6 +6,7 @@
 #
 # Works as root or not, from any directory, and again and again: the second run starts at once. Settings come from
 # the caller's environment, then from the file env, then from their defaults.
+[ -n "${BASH_VERSION:-}" ] || exec bash "$0" "$@" # for who types `sh standalone.sh`
 set -euo pipefail
 
 repo=$(cd -- "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")" && pwd -P)
