@@ -150,6 +150,14 @@ choose_port() {
   fi
 }
 
+# Numeric libraries start a thread per core for each call; with many callers those stand in each other's way.
+limit_threads_per_call() {
+  local name
+  for name in OMP_NUM_THREADS OPENBLAS_NUM_THREADS MKL_NUM_THREADS NUMEXPR_NUM_THREADS; do
+    [[ -n ${!name:-} ]] || export "$name=1"
+  done
+}
+
 main() {
   read_settings
   make_venv
@@ -159,6 +167,7 @@ main() {
     # Not a child of the server, which the next line turns this process into: it has no reason to wait for one.
     ("$venv/bin/python" "$repo/try_it.py" "$$" &)
   fi
+  limit_threads_per_call
   exec "$venv/bin/python" "$repo/server.py" "$@"
 }
 

@@ -111,7 +111,7 @@ def advice(settings: Settings, models: list[str]) -> str:
     for name in sorted(models, key=lambda name: (name != FAVOURITE, name)):
         command = call_of(settings, name)
         if command is not None:
-            return f"\nTry it:\n\n{command}\n"
+            return f"\nCtrl-C stops the server. Try it:\n\n{command}\n"
     if models:
         about = "No model that serves has an example.json to post; this shows what is served"
     else:

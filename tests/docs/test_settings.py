@@ -12,7 +12,7 @@ from tests.processes import REPOSITORY
 ENV = (REPOSITORY / "env").read_text(encoding="utf-8")
 README = REPOSITORY / "README.md"
 #: What compose.yaml reads from the file, and the server does not.
-OF_COMPOSE = {"gitPath", "usergit", "GIT_PERIOD"}
+OF_COMPOSE = {"gitPath", "usergit", "GIT_REF", "GIT_PERIOD"}
 
 
 def entries() -> dict[str, tuple[str, str]]:
@@ -41,6 +41,17 @@ def test_every_line_of_env_is_commented_out() -> None:
 def test_env_holds_no_credential() -> None:
     """Otherwise a password stands in the environment of every process, and in `docker inspect`."""
     assert [name for name in entries() if re.search("pass|token|secret|key$", name, re.IGNORECASE)] == []
+
+
+def test_compose_reads_what_env_says_it_reads() -> None:
+    """Otherwise a user sets the repository's address, and nothing is served."""
+    compose = (REPOSITORY / "compose.yaml").read_text(encoding="utf-8")
+    defaults = {name: default for name, (default, _comment) in entries().items() if name in OF_COMPOSE}
+    used = dict(re.findall(r"\$\$\{?(gitPath|usergit|GIT_\w+)(?::?-([^}]*)\})?", compose))
+    assert set(used) == OF_COMPOSE
+    assert {name: used[name] for name in ("GIT_REF", "GIT_PERIOD")} == {
+        name: defaults[name] for name in ("GIT_REF", "GIT_PERIOD")
+    }
 
 
 def uncommented(folder: Path) -> Path:

@@ -71,7 +71,7 @@ def test_first_run_ends_with_a_curl_command_that_works_when_pasted(
 def test_first_run_is_quiet_about_pip(first_run: tuple[Clone, Standalone]) -> None:
     """Otherwise pages of pip's output bury the few lines that matter."""
     _clone, run = first_run
-    before = run.output().partition("Try it:")[0]
+    before = run.output().partition("Try it")[0]
     assert "Requirement already" not in before
     assert "Collecting" not in before
 
