@@ -50,15 +50,28 @@ class Owner(Protocol):
     def resume(self, request: Request) -> None:
         """Run *request*, which waited and holds a slot now."""
 
-    def claim_stream(self, request: Request, stream: Any) -> None:
-        """Make *stream* the answer to *request*, unless that has been answered."""
+    def open_stream(self, request: Request) -> Stream:
+        """Send the head of the answer to *request* now and return what takes the body."""
+
+
+class Stream(Protocol):
+    """An answer that goes out piece by piece."""
+
+    def write(self, data: bytes) -> None:
+        """Send *data*."""
+
+    def finish(self) -> None:
+        """End the body."""
+
+    def abort(self) -> None:
+        """Make the client see that the answer is incomplete."""
 
 
 class Request:
     """A complete request, which is a lane's ticket too.
 
     Attributes:
-        environ: What the application gets.
+        environ: What the application gets; taken away when the request is answered, because each refers to the other.
         connection: Where the answer goes.
         lane: Whose slot it needs; None when it needs none.
         version: What the call shall run on; set by the lane.
@@ -72,44 +85,24 @@ class Request:
         stream: Set once a part of the answer went out before the rest was known.
     """
 
-    __slots__ = (
-        "_owner",
-        "admission",
-        "connection",
-        "deadline",
-        "environ",
-        "has_begun",
-        "headers",
-        "is_stuck",
-        "keep_alive",
-        "lane",
-        "received",
-        "status",
-        "stream",
-        "version",
-    )
+    # Most requests leave these as they are: cheaper than an assignment each.
+    lane: Lane | None = None
+    version: Any = None
+    admission: Admission | None = None
+    is_stuck = False
+    has_begun = False
+    status: str | None = None
+    headers: Headers
+    stream: Stream | None = None
 
     def __init__(
-        self,
-        environ: Environ,
-        connection: Connection,
-        received: float,
-        deadline: float,
-        owner: Owner,
+        self, environ: Environ, connection: Connection, received: float, deadline: float, owner: Owner
     ) -> None:
         self.environ = environ
         self.connection = connection
-        self.lane: Lane | None = None
-        self.version: Any = None
-        self.admission: Admission | None = None
         self.received = received
         self.deadline = deadline
-        self.is_stuck = False
-        self.has_begun = False
         self.keep_alive = connection.keep_alive
-        self.status: str | None = None
-        self.headers: Headers = []
-        self.stream: Any = None
         self._owner = owner
 
     def resume(self) -> None:
@@ -117,10 +110,29 @@ class Request:
         self.admission = Admission.RUN
         self._owner.resume(self)
 
-    def begin_stream(self, stream: Any) -> None:
-        """Answer piece by piece from now on.
+    def start_response(self, status: str, headers: Headers, exc_info: Any = None) -> Callable[[bytes], None]:
+        """Take the status and the headers from the application (PEP 3333).
 
         Raises:
-            ConnectionResetError: The deadline has passed, and was answered.
+            TypeError: They are no `str` and no list.
+            AssertionError: It was called before, and there is no *exc_info*.
         """
-        self._owner.claim_stream(self, stream)
+        if self.status is not None:
+            if exc_info is None:
+                raise AssertionError("start_response was called twice without exc_info.")
+            if self.stream is not None:
+                raise exc_info[1].with_traceback(exc_info[2])
+        if type(status) is not str or type(headers) is not list:
+            raise TypeError("start_response takes a str and a list.")
+        self.status, self.headers = status, headers
+        return self.write
+
+    def write(self, data: bytes) -> None:
+        """Send *data* now, before the application returns (PEP 3333).
+
+        Raises:
+            OSError: The client is gone, too slow, or was answered when the deadline passed.
+        """
+        if self.stream is None:
+            self.stream = self._owner.open_stream(self)
+        self.stream.write(data)

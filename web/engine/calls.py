@@ -14,17 +14,20 @@ from loader.lane import Admission
 from web.engine.call import Environ, Lane, Request, Response
 from web.engine.pool import Pool, Worker
 from web.engine.replies import Responder
+from web.engine.streaming import Stream
 
 log = logging.getLogger(__name__)
 
 GONE: Any = object()
+#: The environ of a request that is answered.
+NOTHING: Environ = {}
 
 
 class Deliver(Protocol):
     """What sends an answer and lets its connection go on."""
 
-    def __call__(self, request: Request, pieces: list[bytes]) -> None:
-        """Send *pieces*, the rest of the answer to *request*; any thread."""
+    def __call__(self, request: Request, data: bytes) -> None:
+        """Send *data*, the rest of the answer to *request*; any thread."""
 
 
 class Calls:
@@ -83,16 +86,19 @@ class Calls:
         """Run *request*, which waited and holds a slot now."""
         self._pool.launch(request)
 
-    def claim_stream(self, request: Request, stream: Any) -> None:
-        """Make *stream* the answer to *request*.
+    def open_stream(self, request: Request) -> Stream:
+        """Send the head of the answer to *request* now and return what takes the body.
 
         Raises:
             ConnectionResetError: It was answered when its deadline passed.
         """
+        stream = self._responder.stream(request)
         with self._handing:
             if request not in self.pending:
                 raise ConnectionResetError("The deadline has passed.")
             request.stream = stream
+        stream.begin()
+        return stream
 
     def rescue(self, request: Request, standby: Worker) -> bool:
         """Give the lead to *standby* because the leader is inside *request*; False when it no longer is."""
@@ -134,23 +140,24 @@ class Calls:
         if self.clock_is_parked:
             self._wake_clock()
         request.has_begun = True
-        pieces = self._responder.respond(request)
+        answer = self._responder.respond(request)
         taken = self.pending.pop(request, GONE) is GONE
         if taken or self.leader is not worker:
-            self._go_on(worker, self._conclude(request, pieces, is_mine=not taken))
+            self._go_on(worker, self._conclude(request, answer, is_mine=not taken))
             return
         self.current = None
-        self._deliver(request, pieces)
+        request.environ = NOTHING
+        self._deliver(request, answer)
         if request.lane is not None and request.admission is Admission.RUN:
             following = request.lane.leave(request)
             if following is not None:
                 following.resume()
 
     def _expire(self, request: Request) -> None:
-        lane = request.lane
+        lane, environ = request.lane, request.environ
         if lane is not None and request.admission is Admission.WAIT and lane.cancel(request):
             self.pending.pop(request, None)
-            self._answer_deadline(request, is_running=False)
+            self._answer_deadline(request, environ, is_running=False)
             return
         with self._handing:
             if self.pending.pop(request, GONE) is GONE:
@@ -160,20 +167,20 @@ class Calls:
                 if lane is not None and request.admission is Admission.RUN:
                     lane.mark_stuck(request)
                 self._pool.mark_stuck(request)
-        self._answer_deadline(request, is_running=is_running)
+        self._answer_deadline(request, environ, is_running=is_running)
         if not is_running and self._pool.withdraw(request):
             following = self._leave(request)
             if following is not None:
                 following.resume()
 
-    def _answer_deadline(self, request: Request, *, is_running: bool) -> None:
+    def _answer_deadline(self, request: Request, environ: Environ, *, is_running: bool) -> None:
         if request.stream is not None:
             request.connection.abort()
             return
         request.keep_alive = False
-        response = self._on_deadline(request.environ, is_running)
-        has_body = request.environ["REQUEST_METHOD"] != "HEAD"
-        self._deliver(request, [self._responder.whole(response, has_body=has_body)])
+        response = self._on_deadline(environ, is_running)
+        has_body = environ["REQUEST_METHOD"] != "HEAD"
+        self._deliver(request, self._responder.whole(response, has_body=has_body))
 
     def _run(self, request: Request) -> Request | None:
         request.has_begun = True
@@ -181,16 +188,17 @@ class Calls:
             with self._handing:
                 pass
             return self._leave(request)
-        pieces = self._responder.respond(request)
-        return self._conclude(request, pieces, is_mine=self.pending.pop(request, GONE) is not GONE)
+        answer = self._responder.respond(request)
+        return self._conclude(request, answer, is_mine=self.pending.pop(request, GONE) is not GONE)
 
-    def _conclude(self, request: Request, pieces: list[bytes], *, is_mine: bool) -> Request | None:
-        """Answer with *pieces*, or drop them when the deadline was answered; return what follows in the lane."""
+    def _conclude(self, request: Request, answer: bytes, *, is_mine: bool) -> Request | None:
+        """Answer with *answer*, or drop them when the deadline was answered; return what follows in the lane."""
         if not is_mine:
             with self._handing:
                 is_mine = self.pending.pop(request, GONE) is not GONE or request.stream is not None
+        request.environ = NOTHING
         if is_mine:
-            self._deliver(request, pieces)
+            self._deliver(request, answer)
         return self._leave(request)
 
     def _leave(self, request: Request) -> Request | None:

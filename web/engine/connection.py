@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 import socket
 import ssl
+from collections import deque
 from typing import Any
 
 from web.engine.bodies import Body
@@ -35,7 +36,7 @@ class Connection:
         template: The part of the environ that is the same for all its requests.
         unread: Received and not used yet.
         body: The body that is being received after a head, or None.
-        head: The head that *body* belongs to.
+        environ: What the head before *body* said.
         keep_alive: The client may send another request after the current one.
         expires: When it is given up in its present state, by `time.monotonic()`.
         watched: What epoll reports of it; 0 for nothing at all.
@@ -50,10 +51,10 @@ class Connection:
         "_unsent",
         "body",
         "closes",
+        "environ",
         "expires",
         "fd",
         "has_begun",
-        "head",
         "is_broken",
         "is_fresh",
         "is_tls",
@@ -74,7 +75,7 @@ class Connection:
         self.template = template
         self.unread = b""
         self.body: Body | None = None
-        self.head: Any = None
+        self.environ: dict[str, Any] | None = None
         self.keep_alive = True
         self.expires = expires
         self.watched = 0
@@ -83,7 +84,7 @@ class Connection:
         self.is_broken = False
         self.closes = False
         self.lingers = False
-        self._unsent: list[memoryview] = []
+        self._unsent: deque[memoryview] = deque()
 
     @property
     def unsent_bytes(self) -> int:
@@ -119,33 +120,32 @@ class Connection:
             pieces.append(sock.recv(pending))
         return b"".join(pieces)
 
-    def send(self, pieces: list[bytes]) -> bool:
-        """Send *pieces* in one go, as far as the client takes them now; True when nothing is left to send."""
+    def send(self, data: bytes) -> bool:
+        """Send *data* as far as the client takes it now; True when nothing is left to send."""
         if self._unsent:
-            self._unsent += [memoryview(piece) for piece in pieces]
+            self._unsent.append(memoryview(data))
             return self.flush()
         try:
-            if len(pieces) == 1:
-                sent = self.socket.send(pieces[0])
-                if sent == len(pieces[0]):
-                    return True
-            elif self.is_tls:
-                sent = 0
-            else:
-                sent = self.socket.sendmsg(pieces)
+            sent = self.socket.send(data)
         except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
             sent = 0
         except OSError:
             return self._break()
-        self._unsent = [memoryview(piece) for piece in pieces]
-        self._drop(sent)
-        return not self._unsent if not self.is_tls else self.flush()
+        if sent == len(data):
+            return True
+        self._unsent.append(memoryview(data)[sent:])
+        return False
 
     def flush(self) -> bool:
         """Send more of what is unsent; True when nothing is left to send."""
+        unsent = self._unsent
         try:
-            while self._unsent:
-                self._drop(self.socket.send(self._unsent[0]))
+            while unsent:
+                sent = self.socket.send(unsent[0])
+                if sent == len(unsent[0]):
+                    unsent.popleft()
+                else:
+                    unsent[0] = unsent[0][sent:]
         except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
             return False
         except OSError:
@@ -189,13 +189,6 @@ class Connection:
             sock.unwrap()
         except (OSError, ValueError):
             return
-
-    def _drop(self, sent: int) -> None:
-        unsent = self._unsent
-        while unsent and sent >= len(unsent[0]):
-            sent -= len(unsent.pop(0))
-        if sent:
-            unsent[0] = unsent[0][sent:]
 
     def _break(self) -> bool:
         self.is_broken = True

@@ -58,10 +58,10 @@ class Exchange:
         if self.is_polling:
             self.wake()
 
-    def deliver(self, request: Request, pieces: list[bytes]) -> None:
-        """Send *pieces*, the rest of the answer to *request*, and let its connection go on; any thread."""
+    def deliver(self, request: Request, data: bytes) -> None:
+        """Send *data*, the rest of the answer to *request*, and let its connection go on; any thread."""
         connection = request.connection
-        is_sent = connection.send(pieces) if pieces else connection.flush()
+        is_sent = connection.send(data) if data else connection.flush()
         if is_sent and request.keep_alive and not connection.closes:
             connection.expires = time.monotonic() + self._keep_alive_seconds()
             has_more = bool(connection.unread)
@@ -76,11 +76,10 @@ class Exchange:
 
     def refuse(self, connection: Connection, error: ServingError) -> None:
         """Answer a request that is none, and close; only the leader calls this."""
-        head = connection.head
-        answer = self._responder.refuse(error, None if head is None else head.environ)
-        connection.unread, connection.body, connection.head = b"", None, None
+        answer = self._responder.refuse(error, connection.environ)
+        connection.unread, connection.body, connection.environ = b"", None, None
         connection.closes = connection.lingers = True
-        self.after_sending(connection, is_sent=connection.send([answer]))
+        self.after_sending(connection, is_sent=connection.send(answer))
 
     def after_sending(self, connection: Connection, *, is_sent: bool) -> None:
         """Go on with a connection whose answer was sent, or could not be sent whole."""

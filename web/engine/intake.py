@@ -8,7 +8,7 @@ import time
 from web.engine.bodies import ChunkedBody, SizedBody
 from web.engine.call import CALL, Environ, Owner, Request
 from web.engine.connection import Connection
-from web.engine.heads import CHUNKED, Head, HeadReader, check_beginning, too_large
+from web.engine.heads import CHUNKED, HeadReader, check_beginning, too_large
 from web.engine.limits import Limits
 from web.problems import BodyTooLarge
 
@@ -23,6 +23,7 @@ class Intake:
         self._limits = limits
         self._owner = owner
         self._heads = HeadReader(limits.max_header_count)
+        self._max_body_bytes = limits.max_body_bytes
         self._max_header_bytes = limits.max_header_bytes
         self._request_timeout_seconds = limits.request_timeout_seconds
 
@@ -32,7 +33,7 @@ class Intake:
         Bytes behind the request stay in `connection.unread`.
 
         Raises:
-            ServingError: The request is refused; `connection.head` tells whether its head was understood.
+            ServingError: The request is refused; `connection.environ` tells whether its head was understood.
         """
         if connection.body is not None:
             return self._take_body(connection, data)
@@ -47,15 +48,15 @@ class Intake:
             return None
         if end > self._max_header_bytes:
             raise too_large(data, self._max_header_bytes)
-        head = self._heads.read(data[:end], connection.template)
-        connection.keep_alive = head.keep_alive
-        length = head.length
+        fields, length, connection.keep_alive, expects_continue = self._heads.read(data[:end])
+        environ = connection.template | fields
         if length == 0:
             connection.unread = data[end:]
-            return self._complete(connection, head.environ, b"")
-        if 0 < length == len(data) - end <= self._limits.max_body_bytes:
-            return self._complete(connection, head.environ, data[end:])
-        return self._begin_body(connection, head, data[end:])
+            return self._complete(connection, environ, b"")
+        if length == len(data) - end and length <= self._max_body_bytes:
+            return self._complete(connection, environ, data[end:])
+        connection.environ = environ
+        return self._begin_body(connection, length, data[end:], expects_continue=expects_continue)
 
     def _keep_beginning(self, connection: Connection, data: bytes) -> None:
         check_beginning(data, self._max_header_bytes)
@@ -65,26 +66,27 @@ class Intake:
             if not connection.is_fresh:
                 connection.expires = time.monotonic() + self._limits.header_timeout_seconds
 
-    def _begin_body(self, connection: Connection, head: Head, data: bytes) -> Request | None:
-        connection.head = head
-        limit = self._limits.max_body_bytes
-        if head.length > limit:
+    def _begin_body(
+        self, connection: Connection, length: int, data: bytes, *, expects_continue: bool
+    ) -> Request | None:
+        limit = self._max_body_bytes
+        if length > limit:
             raise BodyTooLarge(f"The body is larger than {limit} bytes.")
-        connection.body = ChunkedBody(limit) if head.length == CHUNKED else SizedBody(head.length)
+        connection.body = ChunkedBody(limit) if length == CHUNKED else SizedBody(length)
         connection.expires = time.monotonic() + self._limits.body_timeout_seconds
         request = self._take_body(connection, data)
-        if request is None and head.expects_continue and not data:
-            connection.send([CONTINUE])
+        if request is None and expects_continue and not data:
+            connection.send(CONTINUE)
         return request
 
     def _take_body(self, connection: Connection, data: bytes) -> Request | None:
-        body = connection.body
+        body, environ = connection.body, connection.environ
         assert body is not None
+        assert environ is not None
         rest = body.feed(data)
         if rest is None:
             return None
-        environ = connection.head.environ
-        connection.unread, connection.head, connection.body = rest, None, None
+        connection.unread, connection.environ, connection.body = rest, None, None
         value = body.value()
         environ["CONTENT_LENGTH"] = str(len(value))
         return self._complete(connection, environ, value)

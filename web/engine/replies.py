@@ -15,9 +15,23 @@ from web.engine.streaming import Stream
 
 log = logging.getLogger(__name__)
 
-#: From here on a body is not copied behind its head; both are given to the kernel as two pieces of one send.
-COPIED_BYTES = 65_536
+#: Statuses whose answers have no body and need no length.
 BODILESS = ("1", "204", "304")
+#: The fields that the server has a say in.
+OTHER, LENGTH, CONNECTION, DATE = range(4)
+KNOWN = {"content-length": LENGTH, "connection": CONNECTION, "date": DATE}
+#: How many spellings of field names are remembered.
+REMEMBERED = 512
+
+
+class Kinds(dict[str, int]):
+    """Which of the fields that the server has a say in a name means; remembers spellings, up to a bound."""
+
+    def __missing__(self, name: str) -> int:
+        kind = KNOWN.get(name.lower(), OTHER)
+        if len(self) < REMEMBERED:
+            self[name] = kind
+        return kind
 
 
 class Dates:
@@ -49,18 +63,21 @@ class Responder:
         self._on_rejected = on_rejected
         self._drain = drain
         self._dates = Dates()
+        self._kinds = Kinds()
 
-    def respond(self, request: Request) -> list[bytes]:
-        """Run the application for *request* and return what is to be sent, in pieces.
+    def respond(self, request: Request) -> bytes:
+        """Run the application for *request* and return what is still to be sent.
 
         Nothing that the application raises leaves here, `SystemExit` included: it is this request's 500.
         """
         try:
-            return self._run(request)
-        except BaseException:
-            log.exception(
-                "request failed outside of its handlers", extra={"path": request.environ["PATH_INFO"]}
-            )
+            result = self._application(request.environ, request.start_response)
+            if type(result) is list and request.stream is None:
+                return self._assemble(request, result[0] if len(result) == 1 else b"".join(result))
+            return self._iterate(request, result)
+        except BaseException:  # the outermost frame of a request
+            path = request.environ["PATH_INFO"]
+            log.exception("request failed outside of its handlers", extra={"path": path})
             return self._failed(request)
 
     def refuse(self, error: ServingError, environ: Environ | None, *, has_body: bool = True) -> bytes:
@@ -70,144 +87,101 @@ class Responder:
     def whole(self, response: Response, *, has_body: bool = True) -> bytes:
         """Return *response* as bytes, closing the connection after it."""
         status, headers, body = response
-        head = self.head(status, headers, len(body), keep_alive=False, minor_0=False)
+        text, _ = self._lines(status, headers, len(body), may_differ=False)
+        head = f"{text}Connection: close\r\n\r\n".encode("latin-1")
         return head + body if has_body else head
 
-    def head(
-        self, status: str, headers: Headers, length: int | None, *, keep_alive: bool, minor_0: bool
-    ) -> bytes:
-        """Return the head of a response.
-
-        Args:
-            status: The status line without the version.
-            headers: The application's fields.
-            length: Of the body, added unless a field says it; None when it is unknown or there can be none.
-            keep_alive: The connection stays open after this response.
-            minor_0: The request was HTTP/1.0.
+    def stream(self, request: Request) -> Stream:
+        """Return what sends the answer to *request* piece by piece.
 
         Raises:
-            ValueError: A field would break out of its line.
+            AssertionError: The application has not called `start_response`.
         """
-        fields = "".join([f"{name}: {value}\r\n" for name, value in headers])
-        text = f"HTTP/1.1 {status}\r\n{fields}"
-        if text.count("\n") != len(headers) + 1 or text.count("\r") != len(headers) + 1 or "\0" in text:
-            raise ValueError("A response header holds a control character.")
-        lowered = text.lower()
-        if length is not None and "\r\ncontent-length:" not in lowered:
-            text += f"Content-Length: {length}\r\n"
-        if "\r\ndate:" not in lowered:
-            text += self._dates.line()
-        if not keep_alive:
+        if request.status is None:
+            raise AssertionError("The application wrote before it called start_response.")
+        return Stream(request, self._head)
+
+    def _assemble(self, request: Request, body: bytes) -> bytes:
+        """Return the whole answer of an application that has made its whole body."""
+        status = request.status
+        if status is None:
+            raise AssertionError("The application did not call start_response.")
+        is_head = request.environ["REQUEST_METHOD"] == "HEAD"
+        if status.startswith(BODILESS):
+            return self._head(request, request.headers, None)
+        length = len(body)
+        head = self._head(request, request.headers, length, may_differ=is_head and not length)
+        return head if is_head else head + body
+
+    def _head(
+        self, request: Request, headers: Headers, length: int | None, *, may_differ: bool = False
+    ) -> bytes:
+        """Return the head of the answer to *request*, and settle whether the connection stays open after it."""
+        text, closes = self._lines(request.status or "", headers, length, may_differ=may_differ)
+        if closes or self._drain.is_asked:
+            request.keep_alive = False
+        if not request.keep_alive:
             text += "Connection: close\r\n\r\n"
-        elif minor_0:
+        elif request.environ["SERVER_PROTOCOL"] == "HTTP/1.0":
             text += "Connection: keep-alive\r\n\r\n"
         else:
             text += "\r\n"
         return text.encode("latin-1")
 
-    def _run(self, request: Request) -> list[bytes]:
-        environ = request.environ
+    def _lines(
+        self, status: str, headers: Headers, length: int | None, *, may_differ: bool
+    ) -> tuple[str, bool]:
+        """Return the status line and the fields, and whether the application asks to close the connection.
 
-        def start_response(status: str, headers: Headers, exc_info: Any = None) -> Callable[[bytes], None]:
-            if request.status is not None:
-                if exc_info is None:
-                    raise AssertionError("start_response was called twice without exc_info.")
-                if request.stream is not None:
-                    raise exc_info[1].with_traceback(exc_info[2])
-            check_head(status, headers)
-            request.status, request.headers = status, headers
-            return write
+        Args:
+            status: The status line without the version.
+            headers: The application's fields; what they say of the connection is the server's to say.
+            length: Of the body, said unless a field says it; None when it is unknown or there can be none.
+            may_differ: A field may say another length.
 
-        def write(data: bytes) -> None:
-            stream = request.stream
-            if stream is None:
-                stream = self._stream(request)
-            stream.write(data)
+        Raises:
+            ValueError: A field would break out of its line, or says another length: the next answer on the connection
+                would be read from the wrong place.
+        """
+        kinds, text, lines, closes, is_dated = self._kinds, f"HTTP/1.1 {status}\r\n", 1, False, False
+        for name, value in headers:
+            kind = kinds[name]
+            if kind == LENGTH:
+                if length is not None and int(value) != length and not may_differ:
+                    raise ValueError("The body is not as long as its Content-Length says.")
+                length = None
+            elif kind == CONNECTION:
+                closes = True
+                continue
+            elif kind == DATE:
+                is_dated = True
+            text += f"{name}: {value}\r\n"
+            lines += 1
+        if text.count("\n") != lines or text.count("\r") != lines or "\0" in text:
+            raise ValueError("A response header holds a control character.")
+        if length is not None:
+            text += f"Content-Length: {length}\r\n"
+        return text if is_dated else text + self._dates.line(), closes
 
-        result = self._application(environ, start_response)
-        if type(result) is list and request.stream is None:
-            return self._assemble(request, result[0] if len(result) == 1 else b"".join(result))
-        return self._iterate(request, result, write)
-
-    def _assemble(self, request: Request, body: bytes) -> list[bytes]:
-        status, headers = request.status, request.headers
-        if status is None:
-            raise AssertionError("The application did not call start_response.")
-        if self._drain.is_asked:
-            request.keep_alive = False
-        if headers and closes(headers):
-            headers = [field for field in headers if field[0].lower() != "connection"]
-            request.keep_alive = False
-        environ = request.environ
-        is_head = environ["REQUEST_METHOD"] == "HEAD"
-        if status.startswith(BODILESS):
-            body, length = b"", None
-        else:
-            length = len(body)
-            check_length(headers, length, is_head=is_head)
-        head = self.head(
-            status,
-            headers,
-            length,
-            keep_alive=request.keep_alive,
-            minor_0=environ["SERVER_PROTOCOL"] == "HTTP/1.0",
-        )
-        if is_head or not body:
-            return [head]
-        return [head + body] if len(body) < COPIED_BYTES else [head, body]
-
-    def _stream(self, request: Request) -> Stream:
-        if request.status is None:
-            raise AssertionError("The application wrote before it called start_response.")
-        if self._drain.is_asked:
-            request.keep_alive = False
-        return Stream(request, self.head)
-
-    def _iterate(self, request: Request, result: Any, write: Callable[[bytes], None]) -> list[bytes]:
+    def _iterate(self, request: Request, result: Any) -> bytes:
         """Send each piece of an iterable when it comes, as PEP 3333 wants it."""
         try:
             for piece in result:
                 if piece:
-                    write(piece)
+                    request.write(piece)
             if request.stream is None:
                 return self._assemble(request, b"")
             request.stream.finish()
-            return []
+            return b""
         finally:
             close = getattr(result, "close", None)
             if close is not None:
                 close()
 
-    def _failed(self, request: Request) -> list[bytes]:
+    def _failed(self, request: Request) -> bytes:
         request.keep_alive = False
         if request.stream is not None:
             request.stream.abort()
-            return []
+            return b""
         error = ServingError("The request failed inside the server; the log says why.")
-        return [self.refuse(error, request.environ, has_body=request.environ["REQUEST_METHOD"] != "HEAD")]
-
-
-def check_head(status: Any, headers: Any) -> None:
-    """Refuse what PEP 3333 does not allow an application to pass.
-
-    Raises:
-        TypeError: Something is no `str` or no list.
-    """
-    if type(status) is not str or type(headers) is not list:
-        raise TypeError("start_response takes a str and a list.")
-
-
-def closes(headers: Headers) -> bool:
-    """Tell whether the application asks to close the connection, which is the server's to say."""
-    return any(name.lower() == "connection" for name, _ in headers)
-
-
-def check_length(headers: Headers, length: int, *, is_head: bool) -> None:
-    """Refuse an answer whose body is not as long as it says: the next answer would be read from the wrong place.
-
-    Raises:
-        ValueError: The lengths differ.
-    """
-    for name, value in headers:
-        if name.lower() == "content-length" and int(value) != length and not (is_head and length == 0):
-            raise ValueError("The body is not as long as its Content-Length says.")
+        return self.refuse(error, request.environ, has_body=request.environ["REQUEST_METHOD"] != "HEAD")

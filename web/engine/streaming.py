@@ -28,25 +28,18 @@ class Stream:
         self._missing = announced_length(request.headers)
         self._is_chunked = False
         self._has_body = has_body(request)
-        request.begin_stream(self)
-        self._begin()
 
-    def _begin(self) -> None:
+    def begin(self) -> None:
+        """Send the head."""
         request = self._request
-        is_minor_0 = request.environ["SERVER_PROTOCOL"] == "HTTP/1.0"
-        headers = [
-            field for field in request.headers if field[0].lower() not in ("connection", "transfer-encoding")
-        ]
+        headers = [field for field in request.headers if field[0].lower() != "transfer-encoding"]
         if self._missing is None and self._has_body:
-            if is_minor_0:
+            if request.environ["SERVER_PROTOCOL"] == "HTTP/1.0":
                 request.keep_alive = False
             else:
                 self._is_chunked = True
                 headers.append(("Transfer-Encoding", "chunked"))
-        head = self._make_head(
-            request.status, headers, None, keep_alive=request.keep_alive, minor_0=is_minor_0
-        )
-        self._send(head)
+        self._send(self._make_head(request, headers, None))
 
     def write(self, data: bytes) -> None:
         """Send *data*; blocks while the client leaves too much unread.
@@ -82,7 +75,7 @@ class Stream:
 
     def _send(self, data: bytes) -> None:
         connection = self._request.connection
-        connection.send([data])
+        connection.send(data)
         if connection.unsent_bytes > BUFFERED_BYTES:
             wait_for_reader(connection, self._request.deadline)
         if connection.is_broken:
