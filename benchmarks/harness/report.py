@@ -58,7 +58,7 @@ def _introduction(plan: Plan, facts: dict[str, str], command: str) -> str:
         "The server has CPU 0, the client the last CPU; every server is one process that answers, as it comes.",
         f"Ratios are to the control, {read(CONTROL).title}, measured next to each cell in the same round.",
     ]
-    return "\n".join(lines) + "\n\n" + _table(["", ""], [[name, value] for name, value in facts.items()])
+    return "\n".join(lines) + "\n\n" + table(["", ""], [[name, value] for name, value in facts.items()])
 
 
 def _work(plan: Plan, results: Results, peers: list[Peer], work: str) -> list[str]:
@@ -72,7 +72,7 @@ def _work(plan: Plan, results: Results, peers: list[Peer], work: str) -> list[st
         row += [
             _number(figures(results.cells, "cpu_us", peer.name, work, count)) for count in plan.connections
         ]
-        row.append(_spread(figures(results.cells, "cpu_us_ratio", peer.name, work, most), 2))
+        row.append(spread(figures(results.cells, "cpu_us_ratio", peer.name, work, most), 2))
         row += [
             _number(figures(results.cells, key, peer.name, work, most))
             for key in ("rate", "p50_ms", "p99_ms")
@@ -80,7 +80,7 @@ def _work(plan: Plan, results: Results, peers: list[Peer], work: str) -> list[st
         row += [_unfairness(results, peer, work, most), _starved(results, peer, work, most)]
         rows.append(row)
     text = f"From the ratio on, the columns are those at {most} connections; the last one counts connections that"
-    return [f"{text} got no answer at all while it was measured.", _table(head, rows)]
+    return [f"{text} got no answer at all while it was measured.", table(head, rows)]
 
 
 def _unfairness(results: Results, peer: Peer, work: str, connections: int) -> str:
@@ -102,7 +102,7 @@ def _two_cpus(plan: Plan, results: Results, peers: list[Peer]) -> list[str]:
         cpu = figures(results.cells, "cpu_us", peer.name, work, TWO_CPU_CONNECTIONS, 2)
         high = figures(results.cells, "p99_ms", peer.name, work, TWO_CPU_CONNECTIONS, 2)
         gain = f"{median(two) / median(one):.2f}" if one and two else "-"
-        rows.append([_name(peer), _number(one), _number(two), gain, _spread(cpu, 0), _number(high)])
+        rows.append([_name(peer), _number(one), _number(two), gain, spread(cpu, 0), _number(high)])
     head = [
         "server",
         "requests/s on one CPU",
@@ -115,7 +115,7 @@ def _two_cpus(plan: Plan, results: Results, peers: list[Peer]) -> list[str]:
         f"Arithmetic, {TWO_CPU_CONNECTIONS} connections, the same processes allowed on a second CPU."
         " On a machine with two CPUs the client shares the second one."
     )
-    return [text, _table(head, rows)]
+    return [text, table(head, rows)]
 
 
 def _starts(results: Results, peers: list[Peer]) -> list[str]:
@@ -127,14 +127,14 @@ def _starts(results: Results, peers: list[Peer]) -> list[str]:
         seconds = sorted(start["seconds"] for start in starts)
         idle = sorted(start["idle_cpu"] * 100 for start in starts)
         rows.append(
-            [_name(peer), _spread(pss, 0), _spread(rss, 0), _spread(seconds, 2), _spread(idle, 1), peer.note]
+            [_name(peer), spread(pss, 0), spread(rss, 0), spread(seconds, 2), spread(idle, 1), peer.note]
         )
     head = ["server", "PSS MiB", "RSS MiB", "start-up s", "CPU % when idle", ""]
     text = (
         "Memory is that of all processes after the load, with the three models and their libraries loaded;"
         " start-up is the time from the command to the first right answer of every work, on one CPU."
     )
-    return [text, _table(head, rows)]
+    return [text, table(head, rows)]
 
 
 def _cells(plan: Plan, results: Results, peers: list[Peer]) -> list[str]:
@@ -150,13 +150,13 @@ def _cells(plan: Plan, results: Results, peers: list[Peer]) -> list[str]:
                     ("p50_ms", None),
                     ("p99_ms", None),
                 ):
-                    row.append(_spread(figures(results.cells, key, peer.name, work, connections), digits))
+                    row.append(spread(figures(results.cells, key, peer.name, work, connections), digits))
                 rows.append(row)
     head = ["work", "conn.", "server", "CPU µs per request", "ratio", "requests/s", "p50 ms", "p99 ms"]
     return [
         "Median (least to most) of the rounds.",
         "<details><summary>The table</summary>",
-        _table(head, rows),
+        table(head, rows),
         "</details>",
     ]
 
@@ -185,7 +185,7 @@ def _versions(results: Results, peers: Iterable[Peer]) -> list[str]:
         wanted = [*_named(peer), "numpy", "scikit-learn", "lightgbm"]
         parts = (f"{name} {installed[name]}" for name in dict.fromkeys(wanted) if name in installed)
         rows.append([_name(peer), ", ".join(parts)])
-    return [_table(["server", "versions"], rows)]
+    return [table(["server", "versions"], rows)]
 
 
 def _named(peer: Peer) -> list[str]:
@@ -214,13 +214,15 @@ def _number(found: Figures) -> str:
     return f"{middle:,.{_digits(middle)}f}"
 
 
-def _spread(found: Figures, digits: int | None = None) -> str:
+def spread(found: Figures, digits: int | None = None) -> str:
+    """Return "median (least to most)" of ascending figures."""
     if not found:
         return "failed"
     places = _digits(median(found)) if digits is None else digits
     return f"{median(found):,.{places}f} ({found[0]:,.{places}f} to {found[-1]:,.{places}f})"
 
 
-def _table(head: list[str], rows: list[list[Any]]) -> str:
+def table(head: list[str], rows: list[list[Any]]) -> str:
+    """Return a Markdown table, all columns but the first to the right."""
     lines = [head, ["---"] + ["---:"] * (len(head) - 1), *rows]
     return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)

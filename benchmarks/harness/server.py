@@ -92,7 +92,8 @@ def running(peer: Peer, binaries: Path, work: Path, works: Works, cpus: set[int]
         shutil.rmtree(short, ignore_errors=True)
 
 
-def _environment(peer: Peer, values: dict[str, str]) -> dict[str, str]:
+def environment(peer: Peer, values: dict[str, str]) -> dict[str, str]:
+    """Return what *peer* is started with: a few variables of the caller, the common ones, and its own."""
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
     common = {"PYTHONPATH": str(BENCHMARKS), "MODELS": values["models"], "PORT": values.get("port", "0")}
     own = {name: fill(value, values) for name, value in peer.environment.items()}
@@ -105,7 +106,7 @@ def _prepare(peer: Peer, values: dict[str, str]) -> None:
     done = subprocess.run(
         [fill(part, values) for part in peer.prepare],
         cwd=peer.folder,
-        env=_environment(peer, values),
+        env=environment(peer, values),
         capture_output=True,
         text=True,
         timeout=PREPARE_SECONDS,
@@ -126,7 +127,7 @@ def _start(server: Server, values: dict[str, str], work: Path, works: Works, cpu
         log = work / "logs" / f"{peer.name}.log"
         began = time.monotonic()
         command = [fill(part, local) for part in peer.command]
-        tree = Tree(command, _environment(peer, local), peer.folder, log, cpus)
+        tree = Tree(command, environment(peer, local), peer.folder, log, cpus)
         server.trees.append(tree)
         for name in group:
             server.ports[name] = int(ports["port"])

@@ -11,12 +11,14 @@ import os
 import signal
 import subprocess
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 MARK = "BENCHMARK_TREE"
 STOP_SECONDS = 15.0
+LEFT_BEHIND_SECONDS = 1.0
 _PR_SET_CHILD_SUBREAPER = 36
 _TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -31,6 +33,7 @@ class Memory:
 
 @dataclass(frozen=True)
 class _Stat:
+    is_zombie: bool
     parent: int
     started: int
     own_seconds: float
@@ -131,9 +134,8 @@ class Tree:
         self.pids()
         with suppress(ProcessLookupError):
             self.root.terminate()
-        deadline = time.monotonic() + STOP_SECONDS
-        while self._alive() and time.monotonic() < deadline:
-            time.sleep(0.02)
+        _wait(STOP_SECONDS, lambda: not self.is_running())
+        _wait(LEFT_BEHIND_SECONDS, lambda: not self._alive())
         for _ in range(200):
             if not (alive := self._alive()):
                 break
@@ -150,7 +152,13 @@ class Tree:
             if pid != self.root.pid:
                 with suppress(OSError):
                     os.waitpid(pid, os.WNOHANG)
-        return self.pids()
+        return [pid for pid in self.pids() if (stat := _read_stat(pid)) and not stat.is_zombie]
+
+
+def _wait(seconds: float, is_over: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + seconds
+    while not is_over() and time.monotonic() < deadline:
+        time.sleep(0.02)
 
 
 def _all_pids() -> list[int]:
@@ -171,7 +179,9 @@ def _read_stat(pid: int) -> _Stat | None:
     except OSError:
         return None
     ticks = [int(field) for field in fields[11:15]]
-    return _Stat(int(fields[1]), int(fields[19]), sum(ticks[:2]) / _TICKS, sum(ticks[2:]) / _TICKS)
+    return _Stat(
+        fields[0] == "Z", int(fields[1]), int(fields[19]), sum(ticks[:2]) / _TICKS, sum(ticks[2:]) / _TICKS
+    )
 
 
 def _clock(pid: int, stat: _Stat) -> float:
