@@ -145,7 +145,10 @@ def _rows(*, may_be_absent: bool) -> Convert:
             raise VariablesInvalid(
                 "The model takes a row of variables, and the request has none", errors=[missing]
             )
-        return json_normalize(variables or {})
+        try:
+            return json_normalize(variables or {})
+        except RecursionError:
+            raise VariablesInvalid("The variables are nested too deep for a row", errors=[]) from None
 
     return convert
 

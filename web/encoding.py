@@ -1,11 +1,6 @@
-"""JSON in and out.
+"""JSON in and out: strict, and exact.
 
-In: strict, and exact. Out: one call of orjson where that is right; where orjson refuses, a careful walk that
-takes the result apart until every piece is something that orjson writes well, and that can say where it is not.
-
-orjson is never given a `default` hook: it walks lists and dicts through borrowed pointers, so that Python code
-that runs in the middle of it (and a thread that changes the list meanwhile) crashes the process. For the same
-reason it never sees a datetime: a tzinfo that raises is a segmentation fault (both measured with 3.13.0).
+Out is one call of orjson where that is right; where it refuses, `plain` takes the result apart.
 """
 
 from __future__ import annotations
@@ -13,31 +8,22 @@ from __future__ import annotations
 import json
 import math
 import re
-import sys
-from collections.abc import Iterable
 from types import NoneType
 from typing import Any
 
 import orjson
 
 from loader.errors import ResultInvalid, VariablesInvalid
+from web.plain import OPTIONS, as_plain
 from web.problems import BodyMalformed
-from web.values import Unencodable, int_text, key_text, simplify, type_name
+from web.values import Unencodable, type_name
 
 #: An integer that may be beyond 64 bits, where orjson rounds; also one inside a string, which does no harm.
 LONG_INTEGER = re.compile(rb"(?<![0-9.eE+-])[0-9]{20,}|(?<![0-9.eE])-[0-9]{19,}")
 DIGITS_TO_ZERO = bytes(ord("0") if chr(byte).isdigit() and byte < 128 else byte for byte in range(256))
 LONG_RUN = b"0" * 19
 
-OPTIONS = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS
-#: Only where numpy is loaded already: with this option orjson imports numpy at the first type it does not know.
-OPTIONS_WITH_NUMPY = OPTIONS | orjson.OPT_SERIALIZE_NUMPY
-
-#: Levels of lists and dicts in a result that is walked; orjson itself ends at 254.
-MAX_DEPTH = 200
 MAX_PATH_CHARACTERS = 200
-#: A container of so many elements is given to orjson first: 20 times as fast as the walk, where it succeeds.
-MANY = 16
 PLAIN_KEY = re.compile(r"[^\W\d][\w-]*")
 
 
@@ -80,7 +66,7 @@ def encode(result: object, model: str) -> bytes:
     if not isinstance(result, dict):
         raise ResultInvalid(f"transform_predict returned {type_name(result)}, not a dict", model=model)
     try:
-        return orjson.dumps(result, None, OPTIONS_WITH_NUMPY if "numpy" in sys.modules else OPTIONS)
+        return orjson.dumps(result, None, OPTIONS)
     except orjson.JSONEncodeError:
         return _encode_carefully(result, model)
 
@@ -133,102 +119,13 @@ def _json_type(value: object) -> str:
 
 def _encode_carefully(result: dict[Any, Any], model: str) -> bytes:
     try:
-        return _dumps(_walked(result, set()))
+        return orjson.dumps(as_plain(result))
     except RecursionError as error:
         raise ResultInvalid("The result is nested too deep to be written as JSON", model=model) from error
     except Unencodable as error:
         path = _as_text(error.path)
         detail = f"The result cannot be written as JSON at {path}: {error.reason}"
         raise ResultInvalid(detail, model=model, key=path) from error
-
-
-def _dumps(value: object) -> bytes:
-    return orjson.dumps(value, None, OPTIONS_WITH_NUMPY if "numpy" in sys.modules else OPTIONS)
-
-
-def _plain(value: Any, inside: set[int]) -> object:
-    """Return *value* as something that orjson writes; *inside* are the ids of the containers around it."""
-    kind = type(value)
-    if kind is float or kind is bool or value is None:
-        return value
-    if kind is str:
-        return _text(value)
-    if kind is int:
-        # A Fragment is copied into the answer as it is.
-        return value if -(2**63) <= value < 2**64 else orjson.Fragment(int_text(value).encode())
-    if kind.__module__ == "numpy" or (isinstance(value, dict | list | tuple) and len(value) >= MANY):
-        try:
-            return orjson.Fragment(_dumps(value))
-        except orjson.JSONEncodeError:
-            pass
-    return _walked(value, inside)
-
-
-def _walked(value: Any, inside: set[int]) -> object:
-    if id(value) in inside:
-        raise Unencodable("it contains itself")
-    if len(inside) >= MAX_DEPTH:
-        raise Unencodable(f"it is nested deeper than {MAX_DEPTH} levels")
-    inside.add(id(value))
-    try:
-        if isinstance(value, dict):
-            return _plain_members(list(dict.items(value)), inside)
-        if isinstance(value, list | tuple):
-            return _plain_elements(list(value), inside)
-        return _plain(_simplified(value), inside)
-    finally:
-        inside.discard(id(value))
-
-
-def _simplified(value: object) -> object:
-    try:
-        return simplify(value)
-    except Unencodable:
-        raise
-    except Exception as error:  # Model code runs here: properties, serializers, tzinfo.
-        raise Unencodable(f"{type_name(value)} raised {type(error).__name__} when it was read") from error
-
-
-def _plain_members(members: Iterable[tuple[Any, Any]], inside: set[int]) -> dict[str, object]:
-    plain: dict[str, object] = {}
-    for key, value in members:
-        try:
-            name = _text(key if type(key) is str else key_text(key))
-            if name in plain:
-                raise Unencodable("two keys have this text")
-            plain[name] = _plain(value, inside)
-        except Unencodable as error:
-            error.path.insert(0, _shown(key))
-            raise
-    return plain
-
-
-def _shown(key: object) -> str:
-    try:
-        return key_text(key)
-    except Unencodable:
-        return f"<{type_name(key)}>"
-
-
-def _plain_elements(elements: list[Any], inside: set[int]) -> list[object]:
-    plain: list[object] = []
-    for position, value in enumerate(elements):
-        try:
-            plain.append(_plain(value, inside))
-        except Unencodable as error:
-            error.path.insert(0, position)
-            raise
-    return plain
-
-
-def _text(value: str) -> str:
-    if value.isascii():
-        return value
-    try:
-        value.encode()
-    except UnicodeEncodeError as error:
-        raise Unencodable("a text with a lone surrogate, which UTF-8 cannot write") from error
-    return value
 
 
 def _as_text(path: list[str | int]) -> str:

@@ -80,6 +80,14 @@ def test_a_dataframe_needs_variables(future: bool) -> None:
     assert errors(model, None) == [{"field": "variables", "message": "Field required", "type": "missing"}]
 
 
+def test_variables_too_deep_for_a_row_are_refused(future: bool) -> None:
+    """Anybody could make the model look broken: a 500 with a traceback for each such body."""
+    deep: dict[str, Any] = {}
+    for _ in range(2000):
+        deep = {"a": deep}
+    assert errors(write_method("x: pd.DataFrame", future=future), deep) == []
+
+
 def test_a_dataframe_with_a_default_may_be_absent(future: bool) -> None:
     """The default that the author wrote would never be used."""
     assert call(write_method("x: pd.DataFrame = None", future=future), None) == {"x": None}
