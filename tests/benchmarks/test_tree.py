@@ -60,10 +60,8 @@ def test_a_process_that_leaves_its_parent_is_followed_and_ended(tmp_path):
 def test_memory_is_that_of_all_processes(tmp_path):
     """A worker's memory is what its users pay for, also of one whose environment was cleared."""
     child = "block = bytearray(50 * 2**20)\nprint('ready', flush=True)\nimport time; time.sleep(60)"
-    code = (
-        f"import subprocess, sys, time\nsubprocess.Popen([sys.executable, '-c', {child!r}])\ntime.sleep(60)"
-    )
-    tree = start(tmp_path, code)
+    code = f"import subprocess, sys, time\nsubprocess.Popen([sys.executable, '-c', {child!r}], env={{}})\n"
+    tree = start(tmp_path, code + "time.sleep(60)")
     try:
         await_line(tmp_path, "ready")
         assert tree.memory().pss > 50 * 2**20
