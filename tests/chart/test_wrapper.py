@@ -4,31 +4,28 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from tests.chart.rendering import CHART
+from tests.processes import Process, wait_until
 
 SCRIPT = (CHART / "files" / "git-sync.sh").read_text()
 #: Says its arguments and its id, then a line for every HUP.
 STAND_IN = """#!/usr/bin/env bash
 trap 'echo hup >> "$LOG"' HUP
 printf '%s\\n' "started $$ $*" >> "$LOG"
-while :; do sleep 0.05; done
+while :; do /bin/sleep 0.05; done
 """
-
-
-def wait_until(probe: Callable[[], object], what: str, within: float = 20) -> None:
-    """Poll until *probe* is true."""
-    deadline = time.monotonic() + within
-    while not probe():
-        assert time.monotonic() < deadline, f"waited {within} s for {what}"
-        time.sleep(0.02)
+#: Counts the rounds of the loop.
+SLEEP = """#!/usr/bin/env bash
+printf . >> "$ROUNDS"
+exec /bin/sleep "$@"
+"""
 
 
 class Sync:
@@ -44,6 +41,9 @@ class Sync:
         self.error_file.parent.mkdir()
         self.command.write_text(STAND_IN)
         self.command.chmod(0o755)
+        self.rounds = folder / "rounds"
+        (folder / "sleep").write_text(SLEEP)
+        (folder / "sleep").chmod(0o755)
 
     def leave(self, *names: str, age_seconds: float = 0) -> list[Path]:
         """Make files under the root as an earlier git would have left them."""
@@ -57,11 +57,17 @@ class Sync:
         """Return what the stand-in has said."""
         return self.log.read_text().splitlines() if self.log.exists() else []
 
+    def wait_for_rounds(self, count: int) -> None:
+        """Wait until the loop has slept that often again."""
+        target = len(self.rounds.read_text()) + count + 1
+        wait_until(lambda: len(self.rounds.read_text()) >= target, f"{count} rounds of the loop", within=20)
+
     @contextmanager
-    def running(self) -> Iterator[subprocess.Popen[bytes]]:
+    def running(self) -> Iterator[Process]:
         """Run the script until the block ends; its background loop ends with it."""
-        environment = {
-            "PATH": os.environ["PATH"],
+        environ = {
+            "PATH": f"{self.root.parent}:{os.environ['PATH']}",
+            "ROUNDS": str(self.rounds),
             "SYNC_ROOT": str(self.root),
             "SYNC_ERROR_FILE": str(self.error_file),
             "SYNC_RETRY_SECONDS": "0.2",
@@ -69,22 +75,14 @@ class Sync:
             "LOG": str(self.log),
         }
         command = ["bash", "-c", SCRIPT, "git-sync", "--repo=x", "--ref=a b"]
-        process = subprocess.Popen(command, env=environment, start_new_session=True)
+        process = Process(command, environ=environ, folder=self.root, log=self.root.parent / "output")
         try:
-            wait_until(self.lines, "git-sync to be started")
+            process.wait_for(self.lines, "git-sync to be started", within=20)
             yield process
+            process.end()
+            wait_until(lambda: not process.leftovers(), "the retry loop to end with git-sync", within=20)
         finally:
-            process.terminate()
-            process.wait(timeout=10)
-            wait_until(lambda: not _group_lives(process.pid), "the retry loop to end with git-sync")
-
-
-def _group_lives(group: int) -> bool:
-    try:
-        os.killpg(group, 0)
-    except ProcessLookupError:
-        return False
-    return True
+            process.kill()
 
 
 @pytest.fixture
@@ -97,9 +95,13 @@ LOCKS = (".git/shallow.lock", ".git/index.lock", ".git/worktrees/4f1c/index.lock
 
 
 def test_git_sync_gets_its_arguments_and_the_process_id(sync: Sync) -> None:
-    """`kill -HUP 1` and the kubelet's SIGTERM must reach git-sync itself."""
+    """`kill -HUP 1` and the kubelet's SIGTERM must reach git-sync itself, and end the pod at once."""
     with sync.running() as process:
-        assert sync.lines() == [f"started {process.pid} --repo=x --ref=a b"]
+        (line,) = sync.lines()
+        started, pid, *arguments = line.split()
+        assert (started, arguments) == ("started", ["--repo=x", "--ref=a", "b"])
+        os.kill(int(pid), signal.SIGTERM)
+        assert process.exit_code(within=5) == -signal.SIGTERM
 
 
 def test_what_a_killed_git_left_is_gone_before_git_sync_starts(sync: Sync) -> None:
@@ -123,23 +125,19 @@ def test_a_failure_is_retried_until_it_is_over(sync: Sync) -> None:
     """A repository that was away for a minute must not cost a day."""
     with sync.running():
         sync.error_file.write_text("{}")
-        wait_until(lambda: sync.lines().count("hup") >= 2, "two retries")
+        wait_until(lambda: sync.lines().count("hup") >= 2, "two retries", within=20)
 
 
 def test_nothing_is_retried_without_a_failure(sync: Sync) -> None:
     """A sync that works is not asked for again before its period."""
     with sync.running():
         sync.error_file.write_text("{}")
-        wait_until(lambda: "hup" in sync.lines(), "a retry")
+        wait_until(lambda: "hup" in sync.lines(), "a retry", within=20)
         sync.error_file.unlink()
-        # One more may have been on its way; after that several rounds of the loop pass in silence.
-        rounds = sync.leave(".git/objects/pack/tmp_pack_b2")
-        before = len(sync.lines())
-        deadline = time.monotonic() + 1.2
-        while time.monotonic() < deadline:
-            time.sleep(0.1)
-        assert len(sync.lines()) <= before + 1
-        assert rounds[0].exists()
+        sync.wait_for_rounds(1)  # the one that had seen the file
+        before = sync.lines()
+        sync.wait_for_rounds(3)
+        assert sync.lines() == before
 
 
 def test_a_retry_removes_what_is_older_than_the_failure(sync: Sync) -> None:
@@ -147,7 +145,7 @@ def test_a_retry_removes_what_is_older_than_the_failure(sync: Sync) -> None:
     with sync.running():
         old = sync.leave(*LOCKS, ".git/objects/pack/tmp_pack_a1", age_seconds=5)
         sync.error_file.write_text("{}")
-        wait_until(lambda: not any(file.exists() for file in old), "the leftovers to go")
+        wait_until(lambda: not any(file.exists() for file in old), "the leftovers to go", within=20)
 
 
 def test_a_retry_leaves_a_running_git_alone(sync: Sync) -> None:
@@ -156,12 +154,5 @@ def test_a_retry_leaves_a_running_git_alone(sync: Sync) -> None:
         sync.error_file.write_text("{}")
         os.utime(sync.error_file, (time.time() - 5,) * 2)
         held = sync.leave(".git/shallow.lock", ".git/objects/pack/tmp_pack_a1")
-        wait_until(lambda: sync.lines().count("hup") >= 2, "two retries")
+        wait_until(lambda: sync.lines().count("hup") >= 2, "two retries", within=20)
         assert all(file.exists() for file in held)
-
-
-def test_sigterm_ends_it_at_once(sync: Sync) -> None:
-    """A sidecar that lingers keeps the pod until its grace period is over."""
-    with sync.running() as process:
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=5) == -signal.SIGTERM
