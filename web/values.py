@@ -91,6 +91,8 @@ CONVERTERS: Mapping[type, Callable[[Any], object]] = MappingProxyType(
         uuid.UUID: str,
         set: _ordered,
         frozenset: _ordered,
+        list: list,
+        tuple: list,
         range: list,
         array.array: list,
         collections.deque: list,

@@ -254,10 +254,15 @@ class Unlucky(pydantic.BaseModel):
         raise KeyError("age")
 
 
-@pytest.mark.parametrize("value", [Unlucky(), types.MappingProxyType({"a": Unlucky()})])
+class Leaving(list):  # type: ignore[type-arg]
+    def __iter__(self) -> Iterator[object]:
+        sys.exit("enough")
+
+
+@pytest.mark.parametrize("value", [Unlucky(), {"a": 2**70, "b": Unlucky()}, Leaving([b"x"])])
 def test_an_object_that_raises_is_the_results_fault(value: object) -> None:
-    """The model's own serializer would end the request without an answer."""
-    with pytest.raises(ResultInvalid, match="raised"):
+    """The model's own serializer would end the request without an answer, or the thread."""
+    with pytest.raises(ResultInvalid, match=r"raised \w+ when it was read"):
         encode({"k": value}, "churn")
 
 
