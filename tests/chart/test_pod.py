@@ -87,7 +87,7 @@ def test_the_pre_stop_sleep_needs_no_shell() -> None:
 def test_a_scaler_owns_the_number_of_pods(scaler: str) -> None:
     """Beside an HPA, `replicas` makes Helm 4's upgrade fail with a conflict."""
     assert deployment()["spec"]["replicas"] == 2
-    extra = {"serverAddress": "http://prometheus"} if scaler == "keda" else {}
+    extra = {"serverAddress": "http://prometheus", "query": "1"} if scaler == "keda" else {}
     assert "replicas" not in deployment(**{scaler: {"enabled": True, **extra}})["spec"]
 
 

@@ -78,6 +78,14 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         {"repo": SSH_URL, "credentials": {"ssh": {"privateKey": "key"}}},
         "credentials.ssh.knownHosts is empty: give the git host's line, as `ssh-keyscan HOST` prints it",
     ),
+    "SSH as somebody else": (
+        {
+            "repo": SSH_URL,
+            "credentials": {"existingSecret": "s"},
+            "podSecurityContext": {"runAsUser": 1000},
+        },
+        "so that ssh refuses to run: write 65533, or an https:// address with a token",
+    ),
     "App without an installation": (
         {"credentials": {"githubApp": {"applicationId": 1, "privateKey": "key"}}},
         "credentials.githubApp.installationId is empty: give the id",
@@ -148,6 +156,10 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "KEDA without Prometheus": (
         {"keda": {"enabled": True}},
         "set it to your Prometheus, as in http://prometheus-operated.monitoring:9090",
+    ),
+    "KEDA that nobody feeds": (
+        {"keda": {"enabled": True, "serverAddress": "http://p"}},
+        "set metrics.podMonitor.enabled=true, or write a query",
     ),
     "budget of everything": (
         {"podDisruptionBudget": {"minAvailable": 2, "maxUnavailable": None}},

@@ -150,7 +150,7 @@ TOGETHER: dict[str, dict[str, Any]] = {
         "credentials": {"githubApp": {"applicationId": "1", "installationId": "1"}}
     },
     "ingress.path": {"baseUrl": "a"},
-    "keda.enabled": {"keda": {"serverAddress": "http://prometheus"}},
+    "keda.enabled": {"keda": {"serverAddress": "http://prometheus", "query": "1"}},
     "httpRoute.enabled": {"httpRoute": {"parentRefs": [{"name": "gateway"}]}},
     "podDisruptionBudget.minAvailable": {"podDisruptionBudget": {"maxUnavailable": None}},
     "metrics.prometheusRule.enabled": {"metrics": {"podMonitor": {"enabled": True}}},

@@ -81,6 +81,10 @@ credentials.ssh.privateKey is set and repo.url is no SSH address: write it as gi
 {{- if and $c.ssh.privateKey (not $c.ssh.knownHosts) }}
 credentials.ssh.knownHosts is empty: give the git host's line, as `ssh-keyscan HOST` prints it, so that no other host can pose as it
 {{- end }}
+{{- $user := .Values.podSecurityContext.runAsUser -}}
+{{- if and (eq (include "model-serving.credentialsKind" .) "ssh") $user (ne (int64 $user) 65533) }}
+podSecurityContext.runAsUser is {{ int64 $user }}, whom git-sync's image does not know, so that ssh refuses to run: write 65533, or an https:// address with a token
+{{- end }}
 {{- if and (or $c.githubApp.privateKey $c.githubApp.applicationId) (not $c.githubApp.installationId) }}
 credentials.githubApp.installationId is empty: give the id that the App's installation page has in its address
 {{- end }}
@@ -158,6 +162,9 @@ autoscaling aims at a share of the {{ $resource }} request, and there is none: s
 {{- end }}
 {{- if and $keda.enabled (not $keda.serverAddress) }}
 keda.serverAddress is empty: set it to your Prometheus, as in http://prometheus-operated.monitoring:9090
+{{- end }}
+{{- if and $keda.enabled (not $keda.query) (not (or .Values.metrics.serviceMonitor.enabled .Values.metrics.podMonitor.enabled)) }}
+keda.query is empty, and nothing of this chart scrapes the pods with the labels that the built-in query selects: set metrics.podMonitor.enabled=true, or write a query
 {{- end }}
 {{- $pdb := .Values.podDisruptionBudget -}}
 {{- if $pdb.enabled }}
