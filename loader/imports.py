@@ -89,7 +89,10 @@ class Imports:
             What model code, or an extension module, had put under the name by itself.
         """
         top = name.partition(".")[0]
-        if namespace not in self._open or not self.is_free(top):
+        if not self.is_free(top):
+            self._import_shadowed(top)
+            return None
+        if namespace not in self._open:
             return None
         if top not in sys.modules and self._is_of_server(top):
             self._import_own(top)
@@ -108,10 +111,19 @@ class Imports:
         if top in sys.stdlib_module_names:
             return True
         for finder in sys.meta_path:
-            spec = None if finder is self else finder.find_spec(top, None)
+            spec = (
+                finder.find_spec(top, None) if finder is not self and hasattr(finder, "find_spec") else None
+            )
             if spec is not None:
                 return not (is_namespace_package(spec) or self._is_of_server(top) or self._is_of_model(spec))
         return False
+
+    @staticmethod
+    def _import_shadowed(top: str) -> None:
+        """Import the standard module that a model's file shadows: dataclasses stumbles over a missing one."""
+        if top in sys.stdlib_module_names - {"antigravity", "this"} and top not in sys.modules:
+            with suppress(ImportError):
+                importlib.import_module(top)
 
     def _import_own(self, top: str) -> None:
         """Import a module of the server's that the server has not used yet: a facade must fall back on something."""

@@ -24,6 +24,7 @@ from loader.callers import OWNER
 from loader.facades import Main
 from loader.siblings import PACKAGE, find, is_namespace_package, namespace_package
 from loader.statements import Statements
+from loader.tracebacks import readable_tracebacks
 from loader.turns import Turns
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ class Namespace:
         path: The same, ending in `/`, as a model receives it.
         builtins: What the version's modules have for `__builtins__`.
         modules: The version's modules by their plain names.
+        root: The package `models_serve.<Model>`, in which a relative import of `etls.py` starts.
         collectors: The Prometheus collectors that the version's own code registered.
     """
 
@@ -64,6 +66,7 @@ class Namespace:
         self._turns = Turns()
         self._specs: dict[str, ModuleSpec] = {}
         self._aliases: dict[str, str] = {}
+        self._carried: dict[str, bool] = {}
         self._make_packages()
 
     def _make_packages(self) -> None:
@@ -71,7 +74,8 @@ class Namespace:
         for name, folders in ((PACKAGE, self._shared), (self._root, self.search)):
             self._specs[name] = namespace_package(name, folders)
             self.modules[name] = module_from_spec(self._specs[name])
-        setattr(self.modules[PACKAGE], self.name, self.modules[self._root])
+        self.root = self.modules[self._root]
+        setattr(self.modules[PACKAGE], self.name, self.root)
         self.modules["__main__"] = Main(self.name, lambda: self.module(ENTRY))
 
     def load(self) -> ModuleType:
@@ -84,7 +88,7 @@ class Namespace:
     @contextmanager
     def recording(self) -> Iterator[None]:
         """Work for the version on this thread; what its code changes in the process is recorded and goes with it."""
-        with self.running(), self._imports.side_effects.recording(self):
+        with readable_tracebacks(), self.running(), self._imports.side_effects.recording(self):
             yield
 
     def running(self) -> Any:
@@ -208,8 +212,11 @@ class Namespace:
 
         It may not where an installed module has the name: `datetime.strptime` imports `calendar`.
         """
-        plain = self.plain(name)
-        return self._imports.is_free(plain.partition(".")[0]) and self.owns(plain)
+        if name not in self._carried:
+            plain = self.plain(name)
+            is_there = plain in self.modules or self.find(plain) is not None
+            self._carried[name] = is_there and self._imports.is_free(plain.partition(".")[0])
+        return self._carried[name]
 
     def spec(self, name: str) -> ModuleSpec | None:
         """Return the spec of the module *name* without running it."""
@@ -227,6 +234,7 @@ class Namespace:
 
     def show(self, name: str) -> ModuleType | None:
         """Let *name* be looked up in `sys.modules`; return what stood there in place of the facade, if anything."""
+        self._carried.pop(name, None)
         return self._imports.show(name, self)
 
     def is_settled(self) -> bool:

@@ -58,6 +58,8 @@ class SideEffects:
         self._lock = threading.RLock()
         self._marks = count()
         self._claims: dict[Any, Claims] = {}
+        self._recordings = 0
+        self._is_due = False
 
     def begin(self, version: Loaded) -> None:
         """Keep account of *version* until `release`."""
@@ -69,11 +71,14 @@ class SideEffects:
         """Claim for *version* what changes meanwhile."""
         mark = f"{MARK} {next(self._marks)}"
         filters, path, directory = list(warnings.filters), list(sys.path), _directory()
+        with self._lock:
+            self._recordings += 1
         warnings.filterwarnings("ignore", message=mark)
         try:
             yield
         finally:
             with self._lock:
+                self._recordings -= 1
                 claims = self._claims.get(version, Claims())
                 self._claim_filters(claims, mark, filters)
                 self.adopt(version)
@@ -82,6 +87,8 @@ class SideEffects:
                 ]
                 if _directory() != directory:
                     claims.directory = _directory()
+                if self._is_due:
+                    self._restore_filters()
 
     def adopt(self, version: Loaded) -> None:
         """Move what model code added to `sys.path` inside the version's folder to the version's own search path."""
@@ -120,6 +127,10 @@ class SideEffects:
         warnings.filters[:] = [item for item in now if not (item[1] and item[1].pattern == mark)]  # type: ignore[index]
 
     def _restore_filters(self) -> None:
+        """Drop the filters that nobody claims. Waits for loads under way, whose filters nobody has claimed yet."""
+        self._is_due = self._recordings > 0
+        if self._is_due:
+            return
         now = list(warnings.filters)
         first = [item for claims in self._claims.values() for item in claims.first]
         last = [item for claims in self._claims.values() for item in claims.last]

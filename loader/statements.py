@@ -13,6 +13,9 @@ from loader.siblings import PACKAGE
 if TYPE_CHECKING:
     from loader.namespace import Namespace
 
+#: The module of a model folder that makes it a package, as it is called here.
+INIT = "__init__"
+
 
 class Statements:
     """Decides which module an import statement means, and remembers what it decided.
@@ -38,9 +41,10 @@ class Statements:
         if level == 0 and name in self._foreign:
             return builtins.__import__(name, globals, locals, fromlist or (), 0)
         try:
-            return self._remembered[name, fromlist, level and (globals or {})["__name__"]]
-        except (KeyError, TypeError):  # not asked yet, or a list
-            return self._import(name, globals or {}, fromlist, level)
+            module = self._remembered.get((name, fromlist, level and (globals or {})["__name__"]))
+        except TypeError:  # a list
+            module = None
+        return module if module is not None else self._import(name, globals or {}, fromlist, level)
 
     def import_module(self, name: str, package: str | None = None) -> ModuleType | None:
         """Be `importlib.import_module` for a direct call from the version's code; None: it is not the version's."""
@@ -83,6 +87,9 @@ class Statements:
             plain = namespace.plain(f"{module.__name__}.{attribute}")
             if namespace.find(plain) is not None or module is namespace.modules[PACKAGE]:
                 setattr(module, attribute, namespace.module(plain))
+            elif module is namespace.root and namespace.find(INIT) is not None:
+                # Run only for what nothing else has: many an `__init__.py` was written for another place.
+                setattr(module, attribute, getattr(namespace.module(INIT), attribute))
 
     def _import_foreign(
         self, name: str, scope: Mapping[str, Any], fromlist: Sequence[str] | None

@@ -5,6 +5,8 @@ from __future__ import annotations
 import datetime
 import sys
 import threading
+import traceback
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -296,3 +298,35 @@ def test_a_hundred_threads_run_a_module_once(world: World) -> None:
     for thread in threads:
         thread.join(timeout=20)
     assert (values, etls.runs) == ([7] * 100, [1])
+
+
+def test_the_package_file_of_a_model_folder(world: World) -> None:
+    """`from . import RATE` does not see the folder's `__init__.py`; or a broken one, never needed, stops the load."""
+    etls = world.load({"etls.py": "from . import helpers, RATE", "helpers.py": "", "__init__.py": "RATE = 2"})
+    assert etls.RATE == 2
+    broken = {
+        "etls.py": "from . import helpers",
+        "helpers.py": "",
+        "__init__.py": "from Churn.etls import Model",
+    }
+    assert world.load(broken, version="2").helpers.__name__ == "helpers"
+
+
+def test_tracebacks_show_the_models_files_only(world: World) -> None:
+    """The status keeps the last lines of a traceback, and they are all of the server's import machinery."""
+    files = {
+        "etls.py": "import a",
+        "a.py": "from pkg import b",
+        "pkg/b.py": "import importlib\nimportlib.import_module('c')",
+    }
+    with pytest.raises(KeyError) as caught:
+        world.load({**files, "c.py": "{}['x']"})
+    frames = [Path(frame.filename).name for frame in traceback.extract_tb(caught.value.__traceback__)]
+    assert [
+        name for name in frames if "test_" not in name and name not in ("conftest.py", "namespace.py")
+    ] == [
+        "etls.py",
+        "a.py",
+        "b.py",
+        "c.py",
+    ]

@@ -337,3 +337,71 @@ def test_threads_of_the_server_belong_to_nobody(world: World) -> None:
         exec(compile("thread.start()", settings.__file__, "exec"), own)
     own["thread"].join()
     assert owners == [None]
+
+
+def test_a_module_may_look_at_itself_in_sys_modules(world: World) -> None:
+    """`getattr(sys.modules[__name__], name)`, the usual way to list a module's own classes, finds nothing."""
+    etls = world.load(
+        {
+            "etls.py": "import shapes\nNAMES = shapes.names()",
+            "shapes.py": """
+                import inspect, sys
+                class A: pass
+                class B: pass
+                this = sys.modules[__name__]
+                this.late = 1
+                def names():
+                    members = [name for name, _ in inspect.getmembers(sys.modules[__name__], inspect.isclass)]
+                    return members, this.A is A, late, vars(this)["B"] is B, "names" in dir(this)
+                """,
+        }
+    )
+    assert etls.NAMES == (["A", "B"], True, 1, True, True)
+
+
+def test_walking_through_sys_modules_meets_no_trap(world: World) -> None:
+    """`inspect.getmodule` and pickle go through all of `sys.modules`, and trip over another model's names."""
+    other = {"etls.py": "import models_serve.Other.helpers, pkg.sub", "helpers.py": "", "pkg/sub.py": ""}
+    world.load(other, name="Other")
+    etls = world.load(
+        {
+            "etls.py": """
+                import inspect, pickle, sys
+                def call():
+                    namespace = {}
+                    exec("def made(): pass", namespace)
+                    inspect.getmodule(namespace["made"])
+                    pickle.whichmodule(object(), "nothing")
+                    return [hasattr(module, "no_such") for module in list(sys.modules.values())].count(True)
+                """
+        }
+    )
+    assert etls.call() == 0
+    assert [hasattr(module, "no_such") for module in list(sys.modules.values())].count(True) == 0
+
+
+def test_logging_is_configured_with_classes_of_the_model(world: World) -> None:
+    """`dictConfig` with `"class": "helpers.Handler"` cannot find it."""
+    etls = world.load(
+        {
+            "etls.py": """
+                import logging.config
+                logging.config.dictConfig({
+                    "version": 1, "incremental": False, "disable_existing_loggers": False,
+                    "handlers": {"own": {"class": "helpers.Handler"}},
+                    "loggers": {"model.of.a.test": {"handlers": ["own"]}},
+                })
+                handler = logging.getLogger("model.of.a.test").handlers.pop()
+                """,
+            "helpers.py": "import logging\nclass Handler(logging.NullHandler): pass",
+        }
+    )
+    assert type(etls.handler).__module__ == "helpers"
+
+
+def test_a_dataclass_in_a_file_named_like_a_standard_module(world: World) -> None:
+    """A sibling `profile.py` with string annotations does not load: nobody has imported Python's own yet."""
+    sys.modules.pop("sched", None)
+    code = "from __future__ import annotations\nimport dataclasses\n@dataclasses.dataclass\nclass Row:\n    x: int = 1"
+    etls = world.load({"etls.py": "from sched import Row", "sched.py": code})
+    assert etls.Row().x == 1

@@ -71,7 +71,12 @@ class TestSearchPath:
         elsewhere = tmp_path / "elsewhere"
         elsewhere.mkdir()
         (elsewhere / "far_away_x.py").write_text("VALUE = 1")
-        line = f"import sys\nif {str(elsewhere)!r} not in sys.path: sys.path.append({str(elsewhere)!r})\nimport far_away_x"
+        line = f"""
+            import sys
+            if {str(elsewhere)!r} not in sys.path:
+                sys.path.append({str(elsewhere)!r})
+            import far_away_x
+            """
         old, new = (world.open({"etls.py": line}, version=version) for version in "12")
         old.load()
         new.load()
@@ -104,12 +109,13 @@ class TestWorkingDirectory:
     def test_a_model_that_changes_it_finds_its_files_until_it_goes(self, world: World) -> None:
         """`os.chdir(path)` leaves the process in a folder that is deleted with the version."""
         before = Path.cwd()
-        namespace = world.open(
-            {
-                "etls.py": "import os\nfrom pathlib import Path\nos.chdir(os.path.dirname(__file__))\ntext = Path('x').read_text()",
-                "x": "1",
-            }
-        )
+        code = """
+            import os
+            from pathlib import Path
+            os.chdir(os.path.dirname(__file__))
+            text = Path("x").read_text()
+            """
+        namespace = world.open({"etls.py": code, "x": "1"})
         assert namespace.load().text == "1"
         namespace.close()
         assert Path.cwd() == before
@@ -200,6 +206,20 @@ class TestWarnings:
         namespace.close()
         assert list(warnings.filters) == before
 
+    def test_loads_that_overlap_keep_their_filters(self, world: World) -> None:
+        """A version that is dropped while another one loads takes the filters of that load with it."""
+        gone = world.open(
+            {"etls.py": "import warnings\nwarnings.simplefilter('ignore', ImportWarning)"}, name="Gone"
+        )
+        gone.load()
+        quiet = {"etls.py": "import warnings\nwarnings.simplefilter('ignore', UserWarning)\nclose()"}
+        loading = world.open(quiet, name="Loading")
+        loading.builtins["close"] = gone.close
+        loading.load()
+        assert [self.is_shown(UserWarning), self.is_shown(ImportWarning)] == [False, True]
+        loading.close()
+        assert self.is_shown(UserWarning) is True
+
 
 class TestCollectors:
     CODE = """
@@ -257,9 +277,16 @@ class TestCollectors:
 class TestCalling:
     def test_names_the_version_whose_code_runs(self, world: World) -> None:
         """What a model prints is logged under another model's name."""
-        callback = {
-            "etls.py": "import threading\ndef call(f):\n    return f()\ndef on_thread(f):\n    t = threading.Thread(target=f); t.start(); t.join()"
-        }
+        code = """
+            import threading
+            def call(function):
+                return function()
+            def on_thread(function):
+                thread = threading.Thread(target=function)
+                thread.start()
+                thread.join()
+            """
+        callback = {"etls.py": code}
         first, second = world.open(callback, name="A"), world.open(callback, name="B")
         etls = [first.load(), second.load()]
         seen: list[Namespace | None] = []
