@@ -6,6 +6,7 @@ import csv
 import json
 import math
 import pickle
+import re
 import shutil
 import statistics
 import subprocess
@@ -175,3 +176,35 @@ def test_all_answers_for_every_example_at_once(models_url: str) -> None:
         together |= json.loads((MODELS / name / "example.json").read_text())["variables"]
     answer = post(f"{models_url}/all", together)
     assert {name: "error" in answer[name] for name in EXAMPLES} == dict.fromkeys(EXAMPLES, False)
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_command_in_the_examples_readme_works(models_url: str, name: str) -> None:
+    """Otherwise the first command that a reader copies fails."""
+    text = (MODELS / name / "README.md").read_text(encoding="utf-8")
+    block = re.search(r"```sh\n(curl .*?)```", text, re.DOTALL)
+    assert block is not None
+    command = block[1].replace("http://localhost:8080/models_serve", models_url)
+    run = subprocess.run(
+        ["bash", "-c", f"set -e; {command}"],
+        check=False,
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert not {"error", "status"} & set(json.loads(run.stdout))
+
+
+@pytest.mark.parametrize("readme", sorted(MODELS.glob("**/README.md")), ids=lambda path: path.parent.name)
+def test_files_that_a_readme_names_are_there(readme: Path) -> None:
+    """Otherwise a reader looks for what was renamed."""
+    text = readme.read_text(encoding="utf-8")
+    named = re.findall(r"^\| `([^`]+)`(?:, `([^`]+)`)? \|", text, re.MULTILINE)
+    linked = re.findall(r"\]\(([^):]+)\)", text)
+    missing = [
+        name
+        for name in (*linked, *(n for pair in named for n in pair if n))
+        if not (readme.parent / name).exists()
+    ]
+    assert missing == []

@@ -100,6 +100,33 @@ def test_pasted_model_is_live_within_three_seconds_and_so_is_its_edit(clone: Clo
     assert run.end() == 0
 
 
+def test_broken_edit_keeps_the_old_answer_also_after_a_restart(clone: Clone) -> None:
+    """Otherwise a slip of the keyboard takes a model down, at once or with the next start."""
+    add_model(clone, "pasted", ECHO)
+    first = clone.start()
+    base = base_of(first.curl())
+    assert requests.get(f"{base}/pasted", timeout=5).json()["edition"] == 1
+
+    add_model(clone, "pasted", "this is no Python\n")
+    wait_until(lambda: status_of(base, "pasted") == "last_good", "the broken edit to be noticed", within=5)
+    assert requests.get(f"{base}/pasted", timeout=5).json()["edition"] == 1
+    assert first.end() == 0
+
+    second = clone.start()
+    base = base_of(second.curl())
+    assert status_of(base, "pasted") == "last_good"
+    assert requests.get(f"{base}/pasted", timeout=5).json()["edition"] == 1
+    add_model(clone, "pasted", ECHO.replace('"edition": 1', '"edition": 2'))
+    wait_until(lambda: requests.get(f"{base}/pasted", timeout=5).json()["edition"] == 2, "the mend", within=5)
+    assert second.end() == 0
+
+
+def status_of(base: str, model: str) -> str:
+    """Return what the status page says of a model."""
+    page = requests.get(f"{base}/", timeout=5).json()
+    return next((one["status"] for one in page["models"] if one["name"] == model), "absent")
+
+
 def test_port_80_refused_falls_back_to_8080_and_says_so(clone: Clone) -> None:
     """Otherwise a user who is not root gets a permission error instead of a server."""
     with taken_if_allowed(80):
