@@ -18,8 +18,8 @@ from web.plain import OPTIONS, as_plain
 from web.problems import BodyMalformed
 from web.values import Unencodable, type_name
 
-#: An integer that may be beyond 64 bits, where orjson rounds; also one inside a string, which does no harm.
-LONG_INTEGER = re.compile(rb"(?<![0-9.eE+-])[0-9]{20,}|(?<![0-9.eE])-[0-9]{19,}")
+#: An integer that may be beyond 64 bits, where orjson rounds. Digits of a float or a text match too: no harm.
+LONG_INTEGER = re.compile(rb"[0-9]{20,}|-[0-9]{19,}")
 DIGITS_TO_ZERO = bytes(ord("0") if chr(byte).isdigit() and byte < 128 else byte for byte in range(256))
 LONG_RUN = b"0" * 19
 
@@ -37,7 +37,7 @@ def decode_body(body: bytes) -> dict[str, Any] | None:
         BodyMalformed: It is no JSON object, or has a number that cannot be kept exact.
         VariablesInvalid: `variables` is missing beside other members, or no object.
     """
-    if not body or body == b"{}":
+    if not body:
         return None
     document = _parse(body)
     if type(document) is not dict:
@@ -85,7 +85,7 @@ def _parse(body: bytes) -> Any:
 
 
 def _parse_exactly(body: bytes, error: orjson.JSONDecodeError | None = None) -> Any:
-    """Parse with every digit kept. orjson checks all but the long integers: json alone would take NaN."""
+    """Parse with every digit kept, once orjson has checked the rest: json alone takes NaN and lone surrogates."""
     short = LONG_INTEGER.sub(b"0", body)
     if error is not None and short == body:
         raise BodyMalformed(f"The body is not JSON: {error}") from error

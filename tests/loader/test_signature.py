@@ -136,6 +136,29 @@ def test_each_wrong_field_is_listed_with_its_place(record: str, future: bool) ->
     ]
 
 
+def test_required_and_optional_keys_are_told_apart(future: bool) -> None:
+    """A TypedDict with `Required` in it would take what lacks it, or refuse what may lack the rest."""
+    before = """
+    class Some(TypedDict, total=False):
+        a: Required[int]
+        b: Annotated[int, "optional"]
+    class Row(Some):
+        c: NotRequired[int]
+        d: int
+    """
+    model = write_method("x: Row", before=before, future=future)
+    assert [one["field"] for one in errors(model, {"b": 1, "c": 1})] == ["a", "d"]
+    assert call(model, {"a": 1, "d": 2}) == {"x": {"a": 1, "d": 2}}
+
+
+def test_a_record_with_a_default_may_be_absent_but_not_empty(future: bool) -> None:
+    """A caller who posts `{}` would get the answer of the default, and never learn that a field is missing."""
+    before = "class Row(pydantic.BaseModel):\n    age: int"
+    model = write_method("x: Row = None", before=before, future=future)
+    assert call(model, None) == {"x": None}
+    assert [one["field"] for one in errors(model, {})] == ["age"]
+
+
 def test_a_record_may_contain_itself(future: bool) -> None:
     """A tree-shaped TypedDict would end in endless recursion while it loads."""
     before = "class Row(TypedDict):\n    name: str\n    children: 'list[Row]'"

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from loader.errors import ResultInvalid
-from tests.web.test_encoding_out import encoded
+from tests.web.test_encoding_out import encoded, same
 from web.encoding import encode
 
 NUMPY: dict[str, tuple[Any, object]] = {
@@ -127,7 +127,7 @@ PANDAS: dict[str, tuple[Any, object]] = {
 def test_pandas_values_are_plain(kind: str) -> None:
     """A model that returns a column, a date or a missing value would be a 500."""
     value, expected = PANDAS[kind]
-    assert encoded(value) == expected
+    same(encoded(value), expected)
 
 
 def test_a_dataframe_is_an_array_of_row_objects() -> None:
@@ -142,10 +142,11 @@ def test_a_dataframe_is_an_array_of_row_objects() -> None:
         },
         index=["x", "y"],
     )
-    assert encoded(frame) == [
+    rows = [
         {"n": 1, "p": 1.1, "t": "2024-02-29T00:00:00", "m": 1, "3": "a"},
         {"n": 2, "p": None, "t": None, "m": None, "3": "1.5"},
     ]
+    same(encoded(frame), rows)
 
 
 @pytest.mark.parametrize(
