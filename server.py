@@ -9,6 +9,7 @@ Exit codes: 0 stopped, 1 a checked model fails, 2 bad configuration, 3 could not
 from __future__ import annotations
 
 import argparse
+import faulthandler
 import logging
 import os
 import signal
@@ -19,7 +20,6 @@ import time
 from collections.abc import Callable
 from hashlib import blake2b
 from pathlib import Path
-from types import FrameType
 
 import prometheus_client
 
@@ -71,8 +71,7 @@ class Service:
         """Wire everything; nothing starts yet."""
         self._settings = settings
         self._logs = Logs(settings.log_level, settings.log_format)
-        self._stopping = threading.Event()
-        self._drain_delay_seconds = settings.drain_delay_seconds
+        self._wakeup: tuple[int, int] = os.pipe()
         self._imports = Imports()
 
     def run(self) -> int:
@@ -95,8 +94,7 @@ class Service:
         serving.start()
         base = f"/{self._settings.base_url}" if self._settings.base_url else ""
         log.info("listening", extra={"host": host, "port": port, "base_url": f"{base}/"})
-        self._stopping.wait()
-        self._shut_down(serving)
+        self._shut_down(serving, self._wait_for_signal())
         return STOPPED
 
     def _assemble(self) -> None:
@@ -154,29 +152,36 @@ class Service:
         except BaseException:  # without its server the process is of no use: end it, and say why
             log.exception("serving failed")
             os._exit(NOT_STARTED)
-        self._stopping.set()
 
     def _catch_signals(self) -> None:
+        """Have every signal written to a pipe: it may reach any thread, and none but the main one handles it.
+
+        SIGUSR1 writes the stack of every thread to stderr, for whoever wonders what the process is doing.
+        """
+        faulthandler.register(signal.SIGUSR1, file=2)
+        os.set_blocking(self._wakeup[1], False)
+        signal.set_wakeup_fd(self._wakeup[1], warn_on_full_buffer=False)
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._on_signal)
+            signal.signal(number, lambda _number, _frame: None)
 
-    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
-        if self._stopping.is_set():  # the second one: whoever sends it does not want to wait
-            os._exit(STOPPED)
-        if number == signal.SIGINT:  # a person at a terminal; no load balancer has to look away first
-            self._drain_delay_seconds = 0
-        self._stopping.set()
+    def _wait_for_signal(self) -> int:
+        number = os.read(self._wakeup[0], 1)[0]
+        for again in (signal.SIGTERM, signal.SIGINT):  # whoever sends a second one does not want to wait
+            signal.signal(again, lambda _number, _frame: os._exit(STOPPED))
+        return number
 
-    def _shut_down(self, serving: threading.Thread) -> None:
+    def _shut_down(self, serving: threading.Thread, number: int) -> None:
         """Drain, close the models, and be gone at the deadline, whatever model code is doing."""
+        # Ctrl-C is a person at a terminal: no load balancer has to look away first.
+        delay_seconds = 0.0 if number == signal.SIGINT else self._settings.drain_delay_seconds
         deadline = time.monotonic() + self._settings.shutdown_timeout_seconds
         guard = threading.Timer(self._settings.shutdown_timeout_seconds, os._exit, (STOPPED,))
         guard.daemon = True
         guard.start()
-        log.info("draining", extra={"delay_seconds": self._drain_delay_seconds})
+        log.info("draining", extra={"delay_seconds": delay_seconds})
         self._app.is_draining = True
         # The models' own close() gets what the calls leave of the time, and at least a tenth of it.
-        self._server.drain(self._drain_delay_seconds, 0.9 * self._settings.shutdown_timeout_seconds)
+        self._server.drain(delay_seconds, 0.9 * self._settings.shutdown_timeout_seconds)
         serving.join()
         self._watcher.stop()
         self._reloader.stop(max(deadline - time.monotonic(), 0))

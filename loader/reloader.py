@@ -11,7 +11,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -20,34 +19,17 @@ from loader.checkout import CheckoutUnreadable, Listing, Look, Tree
 from loader.errors import LoadError
 from loader.model import Model
 from loader.publisher import Publisher
-from loader.registry import Entry, Failure, Registry
+from loader.registry import Failure, Registry
 from loader.retries import Retries
 from loader.settling import Settling
 from loader.shared_code import SharedCode
-from loader.snapshots import Snapshots, fingerprint, version_of
+from loader.snapshots import Snapshots
+from loader.updater import Updater
 
 log = logging.getLogger("model_serving.reloader")
 
 #: What vanishes while it is copied, or is missing for the first time, is looked at again so soon.
 AGAIN_SECONDS = 0.5
-RENEWALS_PER_HOUR = 3
-
-
-@dataclass
-class Memory:
-    """What the reloader remembers of one name between two passes.
-
-    Attributes:
-        digest: What the folder and the shared code looked like when it was last considered, in a plain folder.
-        missing: In how many scans in a row it was not there.
-        late_version: The version whose load outlasted the patience and still runs.
-        renewed_at: When fresh instances were made in the last hour (monotonic).
-    """
-
-    digest: bytes | None = None
-    missing: int = 0
-    late_version: str | None = None
-    renewed_at: deque[float] = field(default_factory=deque)
 
 
 class Reloader:
@@ -79,7 +61,7 @@ class Reloader:
         self._settling = Settling()
         self._retries = Retries()
         self._shared = SharedCode(snapshots)
-        self._memories: dict[str, Memory] = {}
+        self._updater = Updater(registry, snapshots, self._publisher, self._retries, self._shared)
         self._wedged: deque[Model] = deque()
         self._done: Tree | None = None
         self._next_at: float | None = None
@@ -132,7 +114,7 @@ class Reloader:
 
     def run_pass(self) -> None:
         """Look at the disk once and do what follows from it."""
-        self._take_late_loads()
+        self._updater.take_late_loads()
         self._renew_wedged()
         if self._publisher.bury() and self._done is not None:
             self._sweep()
@@ -214,136 +196,45 @@ class Reloader:
 
     def _consider(self, tree: Tree, name: str, folder: Path, due: set[str]) -> bool:
         """Load *name* if its content has changed or a retry is due; False when it has to be looked at again."""
-        memory = self._memory(name)
+        memory = self._updater.memory(name)
         memory.missing = 0
         if tree.revision is not None:
-            return self._load(tree, name, folder, tree.revision, name in due)
+            is_done = self._updater.update(tree, name, folder, tree.revision, is_due=name in due)
+            return is_done or self._again(AGAIN_SECONDS)
         look = checkout.look(folder, tree.root)
         digest = self._shared.digest + look.digest
         if not self._has_settled(name, look):
             return False
         if digest == memory.digest and name not in due:
             return True
-        if not self._load(tree, name, folder, digest.hex(), name in due):
-            return False
-        if checkout.look(folder, tree.root).digest != look.digest:  # it was changed while it was copied
+        is_done = self._updater.update(tree, name, folder, digest.hex(), is_due=name in due)
+        if (
+            not is_done or checkout.look(folder, tree.root).digest != look.digest
+        ):  # changed while it was copied
             return self._again(AGAIN_SECONDS)
         memory.digest = digest
         return True
-
-    def _load(self, tree: Tree, name: str, folder: Path, content: str, is_due: bool) -> bool:
-        """Copy and load; what cannot even be copied is a failure of whatever *content* names."""
-        try:
-            self._update(tree, name, folder, is_due)
-            return True
-        except LoadError as error:
-            message = str(error)
-        except OSError as error:
-            if not folder.is_dir() or checkout.resolve(self._models_dir) != tree:
-                return self._again(AGAIN_SECONDS)  # it vanished, or the link was flipped meanwhile
-            message = f"cannot be read: {(error.strerror or str(error)).lower()}"
-        if is_due or not self._retries.has_failed(name, content):
-            entry = self._registry.entries[name]
-            entry.failure = Failure(message, tree.revision, at=datetime.now(UTC))
-            entry.loads.outcomes["failed"] += 1
-            log.error("model load failed", extra={"model": name, "revision": tree.revision, "error": message})
-            self._retries.note_failure(name, content)
-            self._publisher.restore(entry, None)
-        return True
-
-    def _update(self, tree: Tree, name: str, folder: Path, is_due: bool) -> None:
-        entry, memory = self._registry.entries[name], self._memory(name)
-        if tree.revision is not None:  # the tree does not change: look before anything is copied
-            content = fingerprint(checkout.walk(folder, tree.root))
-            if self._is_settled_version(entry, version_of(content, self._shared.content), tree, is_due):
-                return
-        snapshot = self._snapshots.take(name, folder, tree.root, self._shared.folder, self._shared.content)
-        if self._is_settled_version(entry, snapshot.version, tree, is_due):
-            return
-        deaths = self._snapshots.deaths(name, snapshot.version)
-        if deaths and not self._retries.has_failed(name, snapshot.version):
-            self._set_aside(entry, snapshot.version, tree, deaths)
-            return
-        outcome = self._publisher.deploy(entry, snapshot, tree.revision)
-        memory.late_version = snapshot.version if outcome is None else None
-        if outcome:
-            self._retries.forget(name)
-            self._registry.changed_at = datetime.now(UTC)
-        elif outcome is False:
-            self._retries.note_failure(name, snapshot.version)
-        self._publisher.restore(entry, snapshot.version)
-
-    def _is_settled_version(self, entry: Entry, version: str, tree: Tree, is_due: bool) -> bool:
-        """Tell whether nothing has to be done for this content: it serves, it loads, or it failed and is not due."""
-        memory = self._memory(entry.name)
-        if entry.model is not None and entry.model.version == version:
-            entry.model.revision = tree.revision
-            entry.failure = memory.late_version = None
-            self._retries.forget(entry.name)
-            return True
-        if memory.late_version == version:
-            return True
-        return self._retries.has_failed(entry.name, version) and not is_due
-
-    def _set_aside(self, entry: Entry, version: str, tree: Tree, deaths: int) -> None:
-        """Do not load content that killed the process: once more after an hour, then not before it changes."""
-        message = (
-            f"killed the server's process while it loaded ({deaths} time{'s' * (deaths > 1)}); set aside"
-        )
-        entry.failure = Failure(message, tree.revision, version, at=datetime.now(UTC))
-        log.error("model set aside", extra={"model": entry.name, "version": version, "error": message})
-        self._retries.set_aside(entry.name, version, once_more=deaths == 1)
-        self._publisher.restore(entry, version)
 
     def _remove_missing(self, tree: Tree, listing: Listing) -> None:
         for name in [
             n for n in self._registry.entries if n not in listing.models and n not in listing.refused
         ]:
-            memory = self._memory(name)
+            memory = self._updater.memory(name)
             memory.missing += 1
             if tree.revision is None and memory.missing < 2:
                 self._again(AGAIN_SECONDS)
             else:
-                self._remove(name, tree)
+                self._updater.remove(name, tree)
+                self._settling.forget(name)
         for name in set(self._snapshots.good_names()) - set(self._registry.entries):
             self._snapshots.forget(name)
 
-    def _remove(self, name: str, tree: Tree) -> None:
-        entry = self._registry.remove(name)
-        if entry is not None:
-            entry.lane.publish(None)
-        self._memories.pop(name, None)
-        self._settling.forget(name)
-        self._retries.forget(name)
-        self._snapshots.forget(name)
-        log.info("model removed", extra={"model": name, "revision": tree.revision})
-
-    def _take_late_loads(self) -> None:
-        for name, version, has_served in self._publisher.take_late(self._is_wanted):
-            self._memory(name).late_version = None
-            if not has_served:
-                self._retries.note_failure(name, version)
-                self._publisher.restore(self._registry.entries[name], version)
-
-    def _is_wanted(self, name: str, version: str) -> bool:
-        return name in self._registry.entries and self._memory(name).late_version == version
-
     def _renew_wedged(self) -> None:
-        """Make a fresh instance of a model whose every slot is stuck, at most three an hour."""
-        while self._wedged:
+        for _ in range(len(self._wedged)):
             model = self._wedged.popleft()
-            entry, memory = self._registry.entries.get(model.name), self._memory(model.name)
-            if entry is None or entry.model is not model:
-                continue
-            now = time.monotonic()
-            while memory.renewed_at and memory.renewed_at[0] < now - 3600:
-                memory.renewed_at.popleft()
-            if len(memory.renewed_at) >= RENEWALS_PER_HOUR:
-                log.error("model stuck", extra={"model": model.name, "renewals_per_hour": RENEWALS_PER_HOUR})
-                continue
-            memory.renewed_at.append(now)
-            log.warning("model renewed", extra={"model": model.name, "stuck_calls": model.stuck})
-            self._publisher.deploy(entry, model.snapshot, model.revision, "renewed")
+            if (seconds := self._updater.renew(model)) is not None:
+                self._wedged.append(model)
+                self._again(seconds)
 
     def _has_settled(self, name: str, look: Look) -> bool:
         if not self._registry.is_complete:
@@ -357,9 +248,6 @@ class Reloader:
         at = time.monotonic() + seconds
         self._next_at = at if self._next_at is None else min(self._next_at, at)
         return False
-
-    def _memory(self, name: str) -> Memory:
-        return self._memories.setdefault(name, Memory())
 
     def _report(self, problem: str) -> None:
         if self._registry.problem != problem:

@@ -96,6 +96,8 @@ class Process:
         try:
             return self._process.wait(within)
         except subprocess.TimeoutExpired:
+            self._process.send_signal(signal.SIGUSR1)  # the server then tells what its threads are doing
+            time.sleep(1)
             raise AssertionError(f"still runs after {within} s\n{self.output()[-4000:]}") from None
 
     def leftovers(self) -> list[int]:
