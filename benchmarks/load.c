@@ -25,7 +25,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { MAX_EVENTS = 256, BUFFER_BYTES = 1 << 16, MAX_FAILURES = 10000 };
+enum { MAX_EVENTS = 256, BUFFER_BYTES = 1 << 16, MAX_FAILURES = 1000 };
 
 struct request {
     char *bytes, *expected;

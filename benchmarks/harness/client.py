@@ -77,9 +77,11 @@ def run(
     requests: Path,
     seconds: float,
     warmup: float,
-    sample: Callable[[], float] = lambda: 0.0,
+    sample: Callable[[bool], float] = lambda _: 0.0,
 ) -> tuple[Load, float]:
     """Load the server on *port* and return what the client saw, and by how much *sample* grew meanwhile.
+
+    *sample* is called with False while the client works, when it must be quick, and with True afterwards.
 
     Raises:
         ClientError: The server does not take connections.
@@ -88,8 +90,8 @@ def run(
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
-            before = sample() if process.stdout.readline() else 0.0
-            grown = sample() - before if process.stdout.readline() else 0.0
+            before = sample(False) if process.stdout.readline() else 0.0
+            grown = sample(True) - before if process.stdout.readline() else 0.0
             output = process.stdout.readline()
             process.wait(timeout=30)
             errors = process.stderr.read() if process.stderr else ""

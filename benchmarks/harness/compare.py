@@ -166,6 +166,7 @@ class Comparison:
     def _cell(self, server: Server, work: str, connections: int) -> Cell:
         cell: Cell = {"server": server.peer.name, "work": work, "connections": connections}
         port, requests = server.ports[work], server.requests[work]
+        server.cpu_seconds()
         try:
             load, cpu = client.run(
                 self._load,

@@ -191,6 +191,7 @@ def _body_of(size: int) -> bytes:
 def _load(scale: Scale, running: Running, request: bytes, expected: bytes, connections: int) -> Point:
     requests = scale.work / "requests" / "scale"
     client.write_requests(requests, [(request, expected)])
+    running.tree.pids()
     load, cpu = client.run(
         scale.load, running.port, connections, requests, scale.seconds, 0.3, running.tree.cpu_seconds
     )

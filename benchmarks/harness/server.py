@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from . import client, protocols
 from .peers import BENCHMARKS, REPOSITORY, Peer, fill
@@ -23,7 +24,8 @@ PREPARE_SECONDS = 180.0
 # One thread per scoring call, for all: with many callers more threads cost more than they give.
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
-Works = dict[str, list[dict]]
+Case = dict[str, Any]  # {"row": {name: value}, "answer": number}
+Works = dict[str, list[Case]]
 
 
 class StartError(Exception):
@@ -40,9 +42,9 @@ class Server:
     start_seconds: float = 0.0
     requests: dict[str, Path] = field(default_factory=dict)
 
-    def cpu_seconds(self) -> float:
+    def cpu_seconds(self, look_for_new: bool = True) -> float:
         """Return the CPU time of all its processes so far."""
-        return sum(tree.cpu_seconds() for tree in self.trees)
+        return sum(tree.cpu_seconds(look_for_new) for tree in self.trees)
 
     def memory(self) -> Memory:
         """Return the memory of all its processes."""
@@ -136,7 +138,7 @@ def _start(server: Server, values: dict[str, str], work: Path, works: Works, cpu
     server.start_seconds = sum(took) / len(took)
 
 
-def _await_answer(peer: Peer, tree: Tree, port: int, work: str, row: dict, log: Path) -> None:
+def _await_answer(peer: Peer, tree: Tree, port: int, work: str, row: Case, log: Path) -> None:
     """Ask for one row until the answer is right."""
     deadline = time.monotonic() + START_SECONDS
     seen = "no answer"
@@ -158,7 +160,7 @@ def _await_answer(peer: Peer, tree: Tree, port: int, work: str, row: dict, log: 
     )
 
 
-def _learn(peer: Peer, port: int, work: str, rows: list[dict]) -> list[tuple[bytes, bytes]]:
+def _learn(peer: Peer, port: int, work: str, rows: list[Case]) -> list[tuple[bytes, bytes]]:
     """Ask for every row once, check the number, and keep how this server spells it."""
     path = peer.path.replace("{work}", work)
     learned = []

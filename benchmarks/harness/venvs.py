@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import BinaryIO
 
 INSTALL_SECONDS = 1800
 
@@ -88,7 +89,7 @@ def _install(folder: Path, python: str, requirements: Path, log: Path) -> None:
             _run(command, output, log)
 
 
-def _run(command: list[str], output, log: Path) -> None:
+def _run(command: list[str], output: BinaryIO, log: Path) -> None:
     try:
         done = subprocess.run(command, stdout=output, stderr=output, timeout=INSTALL_SECONDS, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
