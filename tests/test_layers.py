@@ -14,7 +14,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 def listed(package: str) -> list[str]:
     """Return the modules that the package's docstring lists, in order."""
     doc = ast.get_docstring(ast.parse((REPOSITORY / package / "__init__.py").read_text())) or ""
-    names = re.findall(r"^(?:    )?(\w+)/?  ", doc, re.MULTILINE)
+    names = re.findall(r"^(?:    )?(\w+)/? {2,}\S", doc, re.MULTILINE)
     return [f"{package.replace('/', '.')}.{name}" for name in names]
 
 
