@@ -76,9 +76,12 @@ def _bound(attribute: Any, owner: type) -> Any:
 
 def _signature(bound: Callable[..., object]) -> inspect.Signature:
     try:
+        if sys.version_info >= (3, 14):
+            # Annotations wait to be evaluated one by one, where their names are known.
+            import annotationlib
+
+            return inspect.signature(bound, annotation_format=annotationlib.Format.FORWARDREF)
         return inspect.signature(bound)
-    except NameError as error:  # Python 3.14 evaluates annotations here.
-        raise LoadError(f"an annotation of {METHOD} cannot be evaluated: {error}") from error
     except (TypeError, ValueError) as error:
         raise LoadError(f"{METHOD} has no signature that can be read: {error}") from error
 

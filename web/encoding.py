@@ -57,8 +57,8 @@ def decode_body(body: bytes) -> dict[str, Any] | None:
 def encode(result: object, model: str) -> bytes:
     """Return what a model returned as strict JSON (RFC 8259, UTF-8).
 
-    The result is read at least once and must not change meanwhile: encode it before the next call of the
-    same model may begin.
+    Encode a result before the next call of the same model may begin: what a model keeps and returns again must
+    not change meanwhile. What it wraps in an orjson.Fragment is copied unread.
 
     Raises:
         ResultInvalid: It is no dict, or something in it has no JSON form; the detail names the key.
@@ -88,14 +88,14 @@ def _parse_exactly(body: bytes, error: orjson.JSONDecodeError | None = None) -> 
     """Parse with every digit kept, once orjson has checked the rest: json alone takes NaN and lone surrogates."""
     short = LONG_INTEGER.sub(b"0", body)
     if error is not None and short == body:
-        raise BodyMalformed(f"The body is not JSON: {error}") from error
+        raise BodyMalformed(f"The body is not JSON: {error}") from None
     try:
         orjson.loads(short)
         return json.loads(body, parse_float=_finite, parse_int=_integer)
-    except RecursionError as too_deep:
-        raise BodyMalformed("The body is nested too deep") from too_deep
+    except RecursionError:
+        raise BodyMalformed("The body is nested too deep") from None
     except ValueError as invalid:
-        raise BodyMalformed(f"The body is not JSON: {invalid}") from invalid
+        raise BodyMalformed(f"The body is not JSON: {invalid}") from None
 
 
 def _finite(digits: str) -> float:
@@ -108,8 +108,8 @@ def _finite(digits: str) -> float:
 def _integer(digits: str) -> int:
     try:
         return int(digits)
-    except ValueError as error:
-        raise ValueError(f"an integer of {len(digits)} digits is more than can be kept exact") from error
+    except ValueError:
+        raise ValueError(f"an integer of {len(digits)} digits is more than can be kept exact") from None
 
 
 def _json_type(value: object) -> str:
@@ -120,12 +120,13 @@ def _json_type(value: object) -> str:
 def _encode_carefully(result: dict[Any, Any], model: str) -> bytes:
     try:
         return orjson.dumps(as_plain(result))
-    except RecursionError as error:
-        raise ResultInvalid("The result is nested too deep to be written as JSON", model=model) from error
+    except RecursionError:
+        raise ResultInvalid("The result is nested too deep to be written as JSON", model=model) from None
     except Unencodable as error:
         path = _as_text(error.path)
         detail = f"The result cannot be written as JSON at {path}: {error.reason}"
-        raise ResultInvalid(detail, model=model, key=path) from error
+        # The cause is what an object of the model's raised, if any: its traceback belongs into the log.
+        raise ResultInvalid(detail, model=model, key=path) from error.__cause__
 
 
 def _as_text(path: list[str | int]) -> str:

@@ -117,8 +117,8 @@ def _key_text(key: Any) -> str:
 def _int_text(value: int) -> str:
     try:
         return str(value)
-    except ValueError as error:  # More digits than sys.set_int_max_str_digits allows.
-        raise Unencodable("an integer of thousands of digits: write it as a float or as text") from error
+    except ValueError:  # More digits than sys.set_int_max_str_digits allows.
+        raise Unencodable("an integer of thousands of digits: write it as a float or as text") from None
 
 
 def _shown(key: object) -> str:
@@ -144,6 +144,6 @@ def _text(value: str) -> str:
         return value
     try:
         value.encode()
-    except UnicodeEncodeError as error:
-        raise Unencodable("a text with a lone surrogate, which UTF-8 cannot write") from error
+    except UnicodeEncodeError:
+        raise Unencodable("a text with a lone surrogate, which UTF-8 cannot write") from None
     return value

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import gc
+import typing
+import weakref
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.loader.signatures import read
+from tests.loader.signatures import call, read, write_method
 
 if TYPE_CHECKING:
     from tests.loader.conftest import World
@@ -50,3 +53,19 @@ def test_two_versions_alive_each_know_their_own_types(world: World, record: str,
         received = version({"row": row} if is_named else row)
         item = (received["items"] if isinstance(received, dict) else received.items)[0]
         assert (type(item).__module__, vars(item)) == ("rows", {field: 3})
+
+
+@pytest.mark.parametrize(
+    "parameters", ["x", "x: Row", "x: Row | None", "a: Row, b: list[Row] = (), c: Optional[Row] = None"]
+)
+def test_a_signature_that_is_dropped_keeps_no_class(parameters: str) -> None:
+    """Each push would leave the model's module, and the weights in it, behind."""
+    before = "class Row(TypedDict):\n    age: int\n"
+    model = write_method(parameters, before=before)
+    call(model, {"age": 1, "a": {"age": 1}})
+    kinds = [weakref.ref(model), weakref.ref(model.transform_predict.__globals__["Row"])]  # type: ignore[attr-defined]
+    del model
+    for clear in typing._cleanups:  # type: ignore[attr-defined]
+        clear()
+    gc.collect()
+    assert [kind() for kind in kinds] == [None, None]

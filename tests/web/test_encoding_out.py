@@ -276,8 +276,9 @@ class Leaving(list):  # type: ignore[type-arg]
 @pytest.mark.parametrize("value", [Unlucky(), {"a": 2**70, "b": Unlucky()}, Leaving([b"x"])])
 def test_an_object_that_raises_is_the_results_fault(value: object) -> None:
     """The model's own serializer would end the request without an answer, or the thread."""
-    with pytest.raises(ResultInvalid, match=r"raised \w+ when it was read"):
+    with pytest.raises(ResultInvalid, match=r"raised \w+ when it was read") as raised:
         encode({"k": value}, "churn")
+    assert "Error" in repr(raised.value.__cause__) or isinstance(raised.value.__cause__, SystemExit)
 
 
 def test_a_result_that_contains_itself_is_named() -> None:
