@@ -57,7 +57,7 @@ class Callers:
         here = Path(__file__).parent
         # These look modules up for someone else: their own frames say nothing about who asks.
         self._machinery = {
-            str(here / f"{name}.py") for name in ("facades", "statements", "namespace", "imports")
+            str(here / f"{name}.py") for name in ("facades", "hooks", "statements", "namespace", "imports")
         }
 
     def calling(self) -> Owner | None:

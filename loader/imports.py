@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import importlib
 import sys
-import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from functools import wraps
 from importlib.abc import Loader
 from importlib.machinery import ModuleSpec, PathFinder
 from importlib.util import module_from_spec
@@ -15,10 +13,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import prometheus_client
-
-from loader.callers import OWNER, Callers
+from loader.callers import Callers
 from loader.facades import Facades
+from loader.hooks import Hooks
 from loader.namespace import Namespace
 from loader.siblings import PACKAGE, is_namespace_package
 from loader.side_effects import SideEffects
@@ -36,26 +33,23 @@ class Imports:
         self.callers = Callers(self._server_folder)
         self.facades = Facades(self.callers)
         self.side_effects = SideEffects()
-        self._open: list[Namespace] = []
-        self._undo: list[Callable[[], None]] = []
+        self._hooks = Hooks(self.callers)
+        self._open: set[Namespace] = set()
         self._is_free: dict[str, bool] = {}
 
     def install(self) -> None:
         """Put the hooks in. The working directory, path and filters of now are those that closing returns to."""
         self.side_effects = SideEffects()
         sys.meta_path.insert(0, self)
-        self._undo.append(lambda: sys.meta_path.remove(self))
-        self._hook(importlib, "import_module", self._import_module)
-        self._hook(threading.Thread, "start", self._start_thread)
-        self._hook(prometheus_client.REGISTRY, "register", self._register)
-        self._hook(prometheus_client.REGISTRY, "unregister", self._unregister)
+        self._hooks.put_in()
 
     def uninstall(self) -> None:
         """Close what is open and take every hook out again."""
         for namespace in list(self._open):
             self.close(namespace)
-        while self._undo:
-            self._undo.pop()()
+        self._hooks.take_out()
+        if self in sys.meta_path:
+            sys.meta_path.remove(self)
 
     def open(self, name: str, folder: Path, shared: Path | None) -> Namespace:
         """Make the import world of one version of the model *name*.
@@ -67,7 +61,7 @@ class Imports:
         """
         namespace = Namespace(name, folder.absolute(), shared and shared.absolute(), self)
         self.side_effects.begin(namespace)
-        self._open.append(namespace)
+        self._open.add(namespace)
         return namespace
 
     def close(self, namespace: Namespace) -> None:
@@ -76,6 +70,7 @@ class Imports:
             self._open.remove(namespace)
             self.facades.drop(namespace)
             self.side_effects.release(namespace)
+            namespace.drop_handlers()
 
     def calling(self) -> Namespace | None:
         """Return the namespace whose code is calling: the nearest on the stack, else the thread's owner."""
@@ -140,8 +135,6 @@ class Imports:
     def _is_of_model(self, spec: ModuleSpec) -> bool:
         return any(str(spec.origin).startswith(namespace.path) for namespace in self._open)
 
-    # --- the hooks ---
-
     def find_spec(
         self,
         name: str,
@@ -160,56 +153,6 @@ class Imports:
         spec = ModuleSpec(name, FacadeLoader(real.loader, lambda: self.show(name, owner)), origin=real.origin)
         spec.submodule_search_locations = real.submodule_search_locations
         return spec
-
-    def _import_module(
-        self, original: Callable[..., ModuleType], name: str, package: str | None = None
-    ) -> ModuleType:
-        # Only for a direct call from a model's code, which then is as good as an import statement.
-        owner = sys._getframe(2).f_builtins.get(OWNER)
-        module = owner.statements.import_module(name, package) if owner is not None else None
-        return original(name, package) if module is None else module
-
-    def _start_thread(self, original: Callable[..., None], thread: threading.Thread) -> None:
-        caller = self.callers.asking()
-        if caller.owner is not None and not caller.is_server:
-            self.callers.own(thread, caller.owner)
-        original(thread)
-
-    def _register(self, original: Callable[..., None], collector: Any) -> None:
-        namespace = self._collecting()
-        (namespace.collectors.register if namespace else original)(collector)
-
-    def _unregister(self, original: Callable[..., None], collector: Any) -> None:
-        namespace = self._collecting()
-        if namespace is None:
-            original(collector)
-        else:
-            with suppress(KeyError):  # it clears the registry of the process, which is not a model's to clear
-                namespace.collectors.unregister(collector)
-
-    @staticmethod
-    def _collecting() -> Namespace | None:
-        """Return the namespace whose own code uses prometheus_client; None when a library or the server does."""
-        frame = sys._getframe(3)
-        while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(
-            "prometheus_client"
-        ):
-            frame = frame.f_back
-        return frame.f_builtins.get(OWNER)
-
-    def _hook(self, target: Any, attribute: str, hook: Callable[..., Any]) -> None:
-        """Put *hook*, which gets the original as its first argument, in the place of a function."""
-        original = getattr(target, attribute)
-        is_own = attribute in vars(target)
-
-        @wraps(original)
-        def hooked(*args: Any, **options: Any) -> Any:
-            return hook(original, *args, **options)
-
-        setattr(target, attribute, hooked)
-        self._undo.append(
-            lambda: setattr(target, attribute, original) if is_own else delattr(target, attribute)
-        )
 
 
 class FacadeLoader(Loader):

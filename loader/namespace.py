@@ -9,9 +9,10 @@ spellings of the same plain names: each file of a version is one module, and eac
 from __future__ import annotations
 
 import builtins
+import logging
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.machinery import ModuleSpec
 from importlib.util import module_from_spec
 from pathlib import Path
@@ -44,6 +45,7 @@ class Namespace:
         builtins: What the version's modules have for `__builtins__`.
         modules: The version's modules by their plain names.
         root: The package `models_serve.<Model>`, in which a relative import of `etls.py` starts.
+        handlers: The logging handlers that the version's own code added, and to what.
         collectors: The Prometheus collectors that the version's own code registered.
     """
 
@@ -53,6 +55,7 @@ class Namespace:
         self.path = f"{folder}/"
         self._shared = [str(shared)] if shared else []
         self.collectors = CollectorRegistry(auto_describe=True)
+        self.handlers: list[tuple[logging.Logger, logging.Handler]] = []
         self.search = [str(folder), *self._shared]
         self.statements = Statements(self)
         self.builtins: dict[str, Any] = {
@@ -98,6 +101,14 @@ class Namespace:
     def close(self) -> None:
         """Take the version out of the process. Its code that still runs keeps its own modules."""
         self._imports.close(self)
+
+    def drop_handlers(self) -> None:
+        """Take the version's logging handlers off their loggers and close their files."""
+        while self.handlers:
+            logger, handler = self.handlers.pop()
+            logger.removeHandler(handler)
+            with suppress(Exception):  # model code may have written it
+                handler.close()
 
     # --- finding a module of the version ---
 

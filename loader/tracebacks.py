@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 
 #: The modules between one file of a model and the next in a traceback.
-HIDDEN = ("statements.py", "namespace.py", "imports.py", "turns.py", "facades.py", "siblings.py")
+HIDDEN = ("hooks.py", "statements.py", "namespace.py", "imports.py", "turns.py", "facades.py", "siblings.py")
 
 
 @contextmanager

@@ -405,3 +405,12 @@ def test_a_dataclass_in_a_file_named_like_a_standard_module(world: World) -> Non
     code = "from __future__ import annotations\nimport dataclasses\n@dataclasses.dataclass\nclass Row:\n    x: int = 1"
     etls = world.load({"etls.py": "from sched import Row", "sched.py": code})
     assert etls.Row().x == 1
+
+
+def test_a_model_may_reload_its_own_module(world: World) -> None:
+    """`importlib.reload(helpers)`, left over from a notebook, stops the load."""
+    files = {
+        "etls.py": "import importlib, json, helpers\nimportlib.reload(helpers)",
+        "helpers.py": "import etls\nX = 1",
+    }
+    assert world.load(files).helpers.X == 1

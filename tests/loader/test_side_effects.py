@@ -310,3 +310,22 @@ class TestCalling:
         world.imports.uninstall()
         hooked = (importlib.import_module, threading.Thread.start, REGISTRY.register, os.getcwd)
         assert [hasattr(function, "__wrapped__") for function in hooked] == [False] * 4
+
+
+class TestLogging:
+    def test_handlers_go_with_the_version(self, world: World) -> None:
+        """Each reload of a model that sets up its own log file writes every line once more, into one more file."""
+        code = """
+            import logging
+            from pathlib import Path
+            log = logging.getLogger("a.model.of.a.test")
+            log.addHandler(logging.FileHandler(Path(__file__).parent / "own.log"))
+            """
+        old, new = world.open({"etls.py": code}, version="1"), world.open({"etls.py": code}, version="2")
+        logger = old.load().log
+        handler = logger.handlers[0]
+        new.load()
+        old.close()
+        assert (len(logger.handlers), handler in logger.handlers, handler.stream) == (1, False, None)
+        new.close()
+        assert logger.handlers == []
