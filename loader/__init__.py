@@ -19,6 +19,7 @@ The private import world of one version:
     tracebacks    tracebacks that show the author's files, not how the server imports them
     side_effects  what a load changes in the process, and how it goes with the version
     statements    the import statement of one version's code
+    hooks         functions that the process shares, wrapped so that they know whose code calls
     namespace     the modules of one version
     imports       opens namespaces; puts the hooks into the process and takes them out
 
