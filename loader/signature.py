@@ -67,9 +67,6 @@ def _call_without(method: Method, _variables: Variables) -> object:
     return method()
 
 
-# One parameter.
-
-
 def _single(parameters: Parameters, row_by_default: bool) -> Signature:
     parameter = parameters.all[0]
     hint = parameters.hints[parameter.name]
@@ -141,19 +138,17 @@ def _rows(*, may_be_absent: bool) -> Convert:
 
     def convert(variables: Variables) -> object:
         if variables is None and not may_be_absent:
-            missing = {"field": "variables", "message": "Field required", "type": "missing"}
-            raise VariablesInvalid(
-                "The model takes a row of variables, and the request has none", errors=[missing]
-            )
+            raise _no_row("The model takes a row of variables, and the request has none", "missing")
         try:
             return json_normalize(variables or {})
         except RecursionError:
-            raise VariablesInvalid("The variables are nested too deep for a row", errors=[]) from None
+            raise _no_row("The variables are nested too deep for a row", "too_deep") from None
 
     return convert
 
 
-# Several parameters, or one that is no whole set of variables.
+def _no_row(detail: str, kind: str) -> VariablesInvalid:
+    return VariablesInvalid(detail, errors=[{"field": "variables", "message": detail, "type": kind}])
 
 
 def _by_name(parameters: Parameters) -> Signature:

@@ -46,11 +46,10 @@ def decode_body(body: bytes) -> dict[str, Any] | None:
         variables = document["variables"]
         if type(variables) is dict:
             return variables
-        raise VariablesInvalid(f"`variables` is {_json_type(variables)}, not an object")
+        raise _invalid(f"`variables` is {_json_type(variables)}, not an object", "dict_type")
     if document:
-        raise VariablesInvalid(
-            'The body has no member `variables`; it should look like {"variables": {"name": value}}'
-        )
+        example = '{"variables": {"name": value}}'
+        raise _invalid(f"The body has no member `variables`; it should look like {example}", "missing")
     return None
 
 
@@ -110,6 +109,10 @@ def _integer(digits: str) -> int:
         return int(digits)
     except ValueError:
         raise ValueError(f"an integer of {len(digits)} digits is more than can be kept exact") from None
+
+
+def _invalid(detail: str, kind: str) -> VariablesInvalid:
+    return VariablesInvalid(detail, errors=[{"field": "variables", "message": detail, "type": kind}])
 
 
 def _json_type(value: object) -> str:

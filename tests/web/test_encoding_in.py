@@ -126,6 +126,8 @@ def test_variables_of_the_wrong_shape_are_a_422(body: bytes, detail: str) -> Non
     with pytest.raises(VariablesInvalid) as raised:
         decode_body(body)
     assert raised.value.detail.startswith(detail)
+    errors: Any = raised.value.members["errors"]
+    assert [one["field"] for one in errors] == ["variables"]
 
 
 def test_any_json_arrives_as_the_standard_library_reads_it() -> None:
