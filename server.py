@@ -24,6 +24,7 @@ from pathlib import Path
 import prometheus_client
 
 import check
+from loader.advice import Adviser
 from loader.imports import Imports
 from loader.lane import Lane
 from loader.model import Codec
@@ -103,7 +104,9 @@ class Service:
             lambda: Lane(settings.model_queue_size, self._reloader.retire, self._reloader.renew)
         )
         self._reloader = Reloader(settings.models_dir, registry, self._snapshots, self._make_publisher)
-        self._watcher = Watcher(settings.models_dir, self._reloader.wake, settings.poll_seconds)
+        self._watcher = Watcher(
+            settings.models_dir, self._reloader.wake, settings.poll_seconds, Adviser(registry).look
+        )
         prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
         http = HttpStats()
         own = ServingCollector(registry, http, lambda: self._watcher.restarts, VERSION)

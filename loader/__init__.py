@@ -46,5 +46,6 @@ From a change on disk to all of that:
     shared_code   the snapshot of what lies beside the models
     updater       what has to be done for one model's content
     reloader      the thread that makes passes: what changed, what is new, what is gone
+    advice        what an operator can do about a model that turns calls away
     watcher       watchdog observer plus a slow poll; both only wake the reloader
 """

@@ -31,11 +31,21 @@ class Watcher(FileSystemEventHandler):
         restarts: How often the observer had to be replaced because it died.
     """
 
-    def __init__(self, models_dir: Path, wake: Callable[[], None], poll_seconds: float) -> None:
-        """Make a watcher; nothing is watched before `start`."""
+    def __init__(
+        self, models_dir: Path, wake: Callable[[], None], poll_seconds: float, on_poll: Callable[[], None]
+    ) -> None:
+        """Make a watcher; nothing is watched before `start`.
+
+        Args:
+            models_dir: The models root as the settings name it.
+            wake: Called on any thread when something may have changed; must not block.
+            poll_seconds: How often it is called without an event.
+            on_poll: What else is to be done at every poll.
+        """
         self._models_dir = models_dir
         self._wake = wake
         self._poll_seconds = poll_seconds
+        self._on_poll = on_poll
         self._observer: BaseObserver | None = None
         self._targets: dict[Path, bool] = {}
         self._stopping = threading.Event()
@@ -63,6 +73,7 @@ class Watcher(FileSystemEventHandler):
         while True:
             try:
                 self._refresh()
+                self._on_poll()
             except Exception:  # the outermost loop: without events the poll still works
                 log.exception("watching failed")
             if self._stopping.wait(self._poll_seconds):

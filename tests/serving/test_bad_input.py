@@ -125,7 +125,7 @@ def test_what_cannot_be_a_model_is_reported_with_its_reason(
     (root / "circle" / "etls.py").write_text(constant("circle"))
     (root / "circle" / "again").symlink_to("..")
     latin = os.fsencode(root) + b"/m\xe9trica"
-    os.mkdir(latin)
+    Path(os.fsdecode(latin)).mkdir()
     Path(os.fsdecode(latin), "etls.py").write_text(constant("latin"))
     service = serve(root)
     errors = {entry["name"]: entry["error"] for entry in service.get("/").json()["models"]}

@@ -217,6 +217,21 @@ def test_hung_all_requests_leave_a_fast_model_fast(serve: Serve, folder: Folder,
     assert {status for status, _ in results} <= {200, 503}
 
 
+def test_a_model_that_turns_calls_away_while_the_cpu_idles_is_named_once(
+    serve: Serve, folder: Folder
+) -> None:
+    """An operator would add pods to a model that only waits for its database."""
+    code = "import time\nclass M:\n    def transform_predict(self):\n        time.sleep(0.3)\n        return {}\n"
+    service = serve(folder({"slow/etls.py": code}), MODEL_QUEUE_SIZE="0", POLL_SECONDS="0.5")
+    for _ in range(2):
+        pool, _results = flood(service, ["slow"], 5)
+        pool.shutdown(wait=True)
+        time.sleep(0.7)  # a poll
+    wait_until(lambda: "model turns calls away" in service.server.output() or None, "the advice", 5)
+    assert service.server.output().count("model turns calls away") == 1
+    assert "`concurrency`" in service.server.output()
+
+
 def test_many_threads_do_not_survive_their_load(serve: Serve, folder: Folder) -> None:
     """A burst would leave its threads behind for ever."""
     code = "import time\nclass M:\n    concurrency = 50\n    def transform_predict(self):\n        time.sleep(0.2)\n        return {}\n"

@@ -372,7 +372,7 @@ def test_closing_is_called_after_the_last_call_and_at_shutdown(
 ) -> None:
     """A database connection of a replaced version would stay open for ever."""
     marks = tmp_path / "marks"
-    code = f"class M:\n    n = {{n}}\n    def transform_predict(self):\n        return {{{{'answer': self.n}}}}\n"
+    code = "class M:\n    n = {n}\n    def transform_predict(self):\n        return {{'answer': self.n}}\n"
     code += f"    def close(self):\n        open({str(marks)!r}, 'a').write(f'closed {{{{self.n}}}}\\n')\n"
     publisher.push({"model/etls.py": code.format(n=1)})
     service = serve(publisher.link)
