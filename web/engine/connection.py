@@ -9,8 +9,7 @@ from collections import deque
 from typing import Any
 
 from web.engine.bodies import Body
-
-RECEIVE_BYTES = 65_536
+from web.engine.held import RECEIVE_BYTES, HeldSocket
 
 
 class State(enum.Enum):
@@ -96,12 +95,19 @@ class Connection:
         """Nothing of a request has arrived, and the one before is answered."""
         return self.state is State.READING and not self.unread and self.body is None
 
-    def receive(self) -> bytes | None:
+    def receive(self, held: HeldSocket | None = None) -> bytes | None:
         """Return what has arrived, empty at the end of the stream, None when there is nothing now.
+
+        Args:
+            held: Receives without letting go of the interpreter lock.
 
         Raises:
             OSError: The connection is broken.
         """
+        if held is not None and not self.is_tls:
+            data = held.receive(self.fd)
+            if data is not None:
+                return data
         try:
             data = self.socket.recv(RECEIVE_BYTES)
             if self.is_tls:
@@ -120,8 +126,18 @@ class Connection:
             pieces.append(sock.recv(pending))
         return b"".join(pieces)
 
-    def send(self, data: bytes) -> bool:
-        """Send *data* as far as the client takes it now; True when nothing is left to send."""
+    def send(self, data: bytes, held: HeldSocket | None = None) -> bool:
+        """Send *data* as far as the client takes it now; True when nothing is left to send.
+
+        Args:
+            data: Anything but nothing.
+            held: Sends without letting go of the interpreter lock.
+        """
+        if not self._unsent and held is not None and not self.is_tls:
+            sent = held.send(self.fd, data)
+            if sent == len(data):
+                return True
+            data = data[sent:]
         if self._unsent:
             self._unsent.append(memoryview(data))
             return self.flush()

@@ -12,7 +12,9 @@ from loader.errors import ServingError
 from web.engine.call import Request
 from web.engine.connection import Connection, State
 from web.engine.draining import Drain
+from web.engine.held import HeldSocket
 from web.engine.limits import Limits
+from web.engine.pool import Pool
 from web.engine.replies import Responder
 
 #: How long a client may still send after the last answer, so that it gets to read that.
@@ -31,10 +33,12 @@ class Exchange:
         is_polling: The leader is, or is about to be, waiting for the kernel.
     """
 
-    def __init__(self, limits: Limits, responder: Responder, drain: Drain) -> None:
+    def __init__(self, limits: Limits, responder: Responder, drain: Drain, pool: Pool) -> None:
         self._limits = limits
         self._responder = responder
         self._drain = drain
+        self._pool = pool
+        self._held = HeldSocket()
         self.epoll = select.epoll()
         self.wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self.epoll.register(self.wake_fd, IN)
@@ -61,7 +65,7 @@ class Exchange:
     def deliver(self, request: Request, data: bytes) -> None:
         """Send *data*, the rest of the answer to *request*, and let its connection go on; any thread."""
         connection = request.connection
-        is_sent = connection.send(data) if data else connection.flush()
+        is_sent = connection.send(data, self.held()) if data else connection.flush()
         if is_sent and request.keep_alive and not connection.closes:
             connection.expires = time.monotonic() + self._keep_alive_seconds()
             has_more = bool(connection.unread)
@@ -98,6 +102,10 @@ class Exchange:
             connection.expires = now + self._keep_alive_seconds()
             connection.state = State.READING
         self.post(connection)
+
+    def held(self) -> HeldSocket | None:
+        """Return what keeps the interpreter lock over a system call, while other threads would take it."""
+        return self._held if self._pool.busy or self._pool.stuck else None
 
     def watch(self, connection: Connection, events: int) -> None:
         """Let epoll report *events* of *connection*, 0 for nothing; only the leader calls this."""

@@ -101,7 +101,7 @@ class Loop:
 
     def _read(self, worker: Worker, connection: Connection) -> None:
         try:
-            data = connection.receive()
+            data = connection.receive(self._exchange.held())
         except OSError:
             data = b""
         if data:
