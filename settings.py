@@ -117,7 +117,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "HOST",
         "host",
-        "0.0.0.0",
+        "0.0.0.0",  # noqa: S104 - a server in a pod listens on every address
         _host,
         "Address to listen on; 127.0.0.1 keeps the server to this machine, :: takes IPv6 too.",
     ),
@@ -133,14 +133,14 @@ SETTINGS: tuple[Setting, ...] = (
         "models_dir",
         "models_serve",
         _models_dir,
-        "Folder of the model folders; may be a symlink, lie behind one, or not exist yet; the default lies beside server.py.",
+        "Folder of the model folders; may be or lie behind a symlink, or not exist yet; the default is beside server.py.",
     ),
     Setting(
         "STATE_DIR",
         "state_dir",
         "",
         _state_dir,
-        "Folder that keeps the last good version of every model; empty means one of this server's own under the user's cache.",
+        "Folder that keeps the last good versions; empty means one of this server's own under the user's cache.",
     ),
     Setting(
         "THREADS",

@@ -22,7 +22,7 @@ IDLE_SECONDS = 30.0
 
 
 class Crew:
-    """Threads that come when there is work and go when there is none; at most *size* of them, stuck ones not counted."""
+    """Threads that come when there is work and go when there is none: at most *size*, stuck ones not counted."""
 
     def __init__(self, size: int) -> None:
         self._size = size

@@ -34,7 +34,8 @@ def imported(paths: Iterable[Path]) -> set[str]:
             elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
                 found.add(node.module.partition(".")[0])
     own = {path.stem for path in (*REPOSITORY.glob("*"), *REPOSITORY.glob("models_serve/*/*.py"))}
-    return found - own - set(sys.stdlib_module_names)
+    newer = {"annotationlib"}  # of the standard library since Python 3.14
+    return found - own - set(sys.stdlib_module_names) - newer
 
 
 def server_files() -> list[Path]:

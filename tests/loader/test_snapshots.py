@@ -109,5 +109,5 @@ def test_an_lfs_pointer_is_named(tmp_path: Path, root: Path) -> None:
 def test_a_state_folder_that_is_a_file_is_said(tmp_path: Path) -> None:
     """The server would fall over with a traceback."""
     (tmp_path / "state").write_text("")
-    with pytest.raises(StateUnusable, match="not a directory|file exists"):
+    with pytest.raises(StateUnusable, match=r"not a directory|file exists"):
         Snapshots(tmp_path / "state")
