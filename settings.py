@@ -140,7 +140,7 @@ SETTINGS: tuple[Setting, ...] = (
         "state_dir",
         "",
         _state_dir,
-        "Folder that keeps the last good versions; empty means one of this server's own under the user's cache.",
+        "Folder that keeps last good versions; empty means one of this server's own under the user's cache.",
     ),
     Setting(
         "THREADS",

@@ -223,4 +223,4 @@ class Exposition:
     def render(self, accept: str) -> tuple[bytes, str]:
         """Return the page and its content type: Prometheus text, or OpenMetrics when *accept* asks for it."""
         encode, content_type = choose_encoder(accept)
-        return encode(self), content_type  # type: ignore[arg-type]
+        return encode(self), content_type
