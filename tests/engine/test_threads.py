@@ -40,11 +40,10 @@ def test_a_model_that_computes_does_not_starve_the_others(site, wait_until, make
             client.get("/x").answer()
         return (time.monotonic() - began) / 20
 
-    # The best of many batches: other programs on the machine only ever make it slower.
-    best = min(batch() for _ in range(20))
+    usual = sorted(batch() for _ in range(20))[8]
     over.append(True)
     assert busy.answer().status == 200
-    assert best < 0.003
+    assert usual < 0.003
 
 
 def test_a_hung_fast_model_loses_the_lead(site, make_lane):
