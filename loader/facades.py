@@ -43,7 +43,7 @@ class Facade(ModuleType):
         object.__setattr__(self, "_name", name)
         object.__setattr__(self, "_callers", callers)
         object.__setattr__(self, "_original", original)
-        object.__setattr__(self, "_owners", [])
+        object.__setattr__(self, "_owners", {})
 
     def __getattribute__(self, attribute: str) -> Any:
         return answer(self, attribute)
@@ -78,7 +78,7 @@ def owner_of(facade: Facade) -> Owner | None:
     owner: Owner | None = caller.owner
     if owner is None and not caller.is_server and original is None and len(owners) == 1:
         # A thread that nobody started: there is only one version that it can mean. Nothing is run for it.
-        owner = owners[0] if owners[0].begun(name) is not None else None
+        owner = next((only for only in list(owners) if only.begun(name) is not None), None)
     if owner is None or (caller.is_server and original is not None):
         return None
     return owner if owner.carries(name) else None
@@ -168,9 +168,7 @@ class Facades:
             taken = there if facade is not None and there is not facade else None
             if facade is None:
                 facade = self._facades[name] = Facade(name, self._callers, there)
-            owners = inside(facade, "_owners")
-            if owner not in owners:
-                owners.append(owner)
+            inside(facade, "_owners")[owner] = None
             sys.modules[name] = facade
         return taken
 
@@ -185,7 +183,7 @@ class Facades:
             for name, facade in list(self._facades.items()):
                 owners = inside(facade, "_owners")
                 if owner in owners:
-                    owners.remove(owner)
+                    del owners[owner]
                     if not owners:
                         self._remove(name)
 

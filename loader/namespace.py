@@ -245,7 +245,8 @@ class Namespace:
 
     def show(self, name: str) -> ModuleType | None:
         """Let *name* be looked up in `sys.modules`; return what stood there in place of the facade, if anything."""
-        self._carried.pop(name, None)
+        if self._carried.get(name) is False:  # it was asked for before it was there
+            del self._carried[name]
         return self._imports.show(name, self)
 
     def is_settled(self) -> bool:

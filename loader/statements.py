@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import sys
 from collections.abc import Mapping, Sequence
 from importlib.util import resolve_name
 from types import ModuleType
@@ -27,6 +28,7 @@ class Statements:
     def __init__(self, namespace: Namespace) -> None:
         self._namespace = namespace
         self._remembered: dict[object, ModuleType] = {}
+        self._looked_up: set[str] = set()
         self._foreign: set[str] = set()
 
     def import_statement(
@@ -40,10 +42,10 @@ class Statements:
         """Be `__import__` for the version's code. What was answered once costs a dict look-up from then on."""
         if level == 0 and name in self._foreign:
             return builtins.__import__(name, globals, locals, fromlist or (), 0)
-        try:
+        if fromlist.__class__ is list:
+            module = sys.modules.get(name) if not fromlist and name in self._looked_up else None
+        else:
             module = self._remembered.get((name, fromlist, level and (globals or {})["__name__"]))
-        except TypeError:  # a list
-            module = None
         return module if module is not None else self._import(name, globals or {}, fromlist, level)
 
     def import_module(self, name: str, package: str | None = None) -> ModuleType | None:
@@ -73,8 +75,11 @@ class Statements:
         for attribute in fromlist or ():
             self._import_from(module, attribute)
         result = module if fromlist or level else namespace.modules[wanted.partition(".")[0]]
-        if not is_lookup and namespace.is_settled():
-            self._remembered[name, tuple(fromlist or ()) or fromlist, level and scope["__name__"]] = result
+        if namespace.is_settled():
+            if is_lookup:
+                self._looked_up.add(name)
+            else:
+                self._remembered[name, fromlist and tuple(fromlist), level and scope["__name__"]] = result
         return result
 
     def _import_from(self, module: ModuleType, attribute: str) -> None:

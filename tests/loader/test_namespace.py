@@ -48,6 +48,7 @@ def test_versions_alive_at_once_import_their_own_files_at_request_time(world: Wo
         "import importlib; h = importlib.import_module('models_serve.Churn.helpers')",
         "import importlib; h = importlib.import_module('.helpers', __package__)",
         "h = __import__('helpers')",
+        "h = __import__('pkg', fromlist=['up']).up.helpers; __import__('pkg', fromlist=['deep']).deep",
         "from pkg import up; h = up.helpers",
         "from pkg.deep import up; h = up.helpers",
         "import models_serve.Churn.pkg.up as u; h = u.helpers",
