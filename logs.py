@@ -130,6 +130,30 @@ class LineStream(io.TextIOBase):
     def flush(self) -> None:
         """Keep an unfinished line until its end comes."""
 
+    def reconfigure(self, **_options: object) -> None:
+        """Accept what a script may ask of the real stream; records are always UTF-8."""
+
+    @property
+    def buffer(self) -> LineBuffer:
+        """The stream for who writes bytes."""
+        return LineBuffer(self)
+
+
+class LineBuffer(io.RawIOBase):
+    """What `sys.stdout.buffer` is, over a `LineStream`."""
+
+    def __init__(self, lines: LineStream) -> None:
+        self._lines = lines
+
+    def writable(self) -> bool:
+        """Say yes: this stream is for writing."""
+        return True
+
+    def write(self, data: Any) -> int:
+        """Log every whole line of *data*."""
+        self._lines.write(bytes(data).decode("utf-8", "backslashreplace"))
+        return len(data)
+
 
 class Logs:
     """The log of this process, from `install` to `close`."""

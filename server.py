@@ -43,6 +43,9 @@ from web.metrics import Exposition, HttpStats, ModelCollectors, ServingCollector
 VERSION = "1.0.0"
 STOPPED, FAILED, BAD_CONFIGURATION, NOT_STARTED = 0, 1, 2, 3
 
+#: Native libraries start a thread per core for every call unless told otherwise: with many callers, a heavy loss.
+THREAD_POOLS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+
 log = logging.getLogger("model_serving.server")
 
 
@@ -77,6 +80,9 @@ class Service:
 
     def run(self) -> int:
         """Serve until a signal comes; return the exit code."""
+        faulthandler.enable(file=2)
+        for name in THREAD_POOLS:
+            os.environ.setdefault(name, "1")
         self._logs.install()
         try:
             self._snapshots = Snapshots(

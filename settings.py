@@ -133,7 +133,7 @@ SETTINGS: tuple[Setting, ...] = (
         "models_dir",
         "models_serve",
         _models_dir,
-        "Folder of the model folders; may be or lie behind a symlink, or not exist yet; the default is beside server.py.",
+        "Folder of the model folders; may be or lie behind a symlink, or not exist yet; by default beside server.py.",
     ),
     Setting(
         "STATE_DIR",

@@ -30,6 +30,8 @@ class M:
     def transform_predict(self):
         print("printed")
         print("to stderr", file=sys.stderr)
+        sys.stdout.reconfigure(encoding="utf-8")
+        sys.stdout.buffer.write(b"bytes\\n")
         logging.getLogger("mine").warning("logged %s", 7)
         os.write(1, b"native\\n")
         os.system("echo child")
@@ -42,7 +44,7 @@ class M:
     found = records(service)
     who = {"model": "m", "revision": revision, "request_id": "r-1"}
     lines = {record.get("text") or record.get("message"): record for record in found}
-    for text in ("printed", "to stderr", "logged 7"):
+    for text in ("printed", "to stderr", "bytes", "logged 7"):
         assert {key: lines[text][key] for key in who} == who
     assert lines["at import"]["model"] == "m"
     assert lines["native"]["event"] == lines["child"]["event"] == "written"
