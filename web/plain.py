@@ -7,6 +7,8 @@ orjson 3.13.0 is kept from what it does wrong, each measured:
 - datetimes: a tzinfo that raises crashes the process;
 - datetime64: NaT in an array becomes 1970 or 1677, half an array, or an illegal instruction;
 - numpy at all, unless a value is numpy's: with that option it imports numpy at the first type it does not know.
+
+Enum members it reads by itself, there is no option against it: a `value` property that raises crashes the process.
 """
 
 from __future__ import annotations
