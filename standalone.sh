@@ -30,7 +30,8 @@ make_absolute() { # variable, folder that a relative value is meant from
 # Takes each line literally, as `docker run --env-file env` does: sourcing would expand $ and cut at a #.
 read_env_file() {
   local line name value number=0
-  [[ -r $repo/env ]] || return 0
+  [[ -e $repo/env ]] || return 0
+  [[ -r $repo/env ]] || fail $BAD_CONFIGURATION "this user may not read $repo/env"
   while IFS= read -r line || [[ -n $line ]]; do
     number=$((number + 1))
     line=${line%$'\r'} # an editor on Windows leaves these
@@ -70,9 +71,15 @@ as_root() { ((EUID == 0)) && echo "$*" || echo "sudo $*"; }
 
 venv_package() { "$1" -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])'; }
 
+has_python() { "$venv/bin/python" -c "$NEW_ENOUGH" >/dev/null 2>&1; }
+
+has_pip() { "$venv/bin/python" -m pip --version >/dev/null 2>&1 || "$venv/bin/python" -m ensurepip >/dev/null 2>&1; }
+
+is_installed() { cmp -s -- "$repo/requirements.txt" "$installed" && has_python; }
+
 make_venv() {
-  # Also false when a run was stopped half-way, or when the system's Python went away under it.
-  "$venv/bin/python" -c "import pip; $NEW_ENOUGH" >/dev/null 2>&1 && return
+  # No pip: an earlier run was stopped half-way. No Python: the system's own went away under it.
+  has_python && has_pip && return
   local python
   python=$(find_python)
   [[ -w $repo ]] || fail $COULD_NOT_START "this user may not write to $repo, where .venv belongs"
@@ -80,26 +87,29 @@ make_venv() {
   "$python" -m venv --clear -- "$venv" || fail $COULD_NOT_START "the virtual environment could not be made, see above"
 }
 
-pip_install() { "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-input "$@"; }
+# From the repository, because a path in requirements.txt is meant from there.
+pip_install() {
+  (cd -- "$repo" && "$venv/bin/python" -m pip install -qq --disable-pip-version-check --no-input "$@" </dev/null)
+}
 
 # The first block of requirements.txt, up to the heading of the second.
-server_requirements() { sed '/^# Libraries of the examples/,$d' "$repo/requirements.txt"; }
+server_requirements() { sed '/^# Libraries of /,$d' "$repo/requirements.txt"; }
 
 # What stands below it: one requirement a line, options such as --extra-index-url left out, broken lines joined.
 other_requirements() {
-  sed '1,/^# Libraries of the examples/d' "$repo/requirements.txt" |
+  sed '1,/^# Libraries of /d' "$repo/requirements.txt" |
     sed -e ':again' -e '/\\$/{N;s/\\\n//;t again' -e '}' | sed -E 's/(^|[[:space:]])#.*//' |
-    grep -Ev '^[[:space:]]*$|^[[:space:]]*-(i|f|-)' || true
+    grep -Ev '^[[:space:]]*$|^[[:space:]]*-([ifc]|-)' || true
 }
 
-options_of_requirements() { grep -E '^[[:space:]]*-(i|f|-)' "$repo/requirements.txt" || true; }
+options_of_requirements() { grep -E '^[[:space:]]*-([ifc]|-)' "$repo/requirements.txt" || true; }
 
 # When the whole does not install, what does still serves: the server's own libraries, then the others one by one.
 install_what_can_be() {
   local temporary requirement missing=()
   temporary=$(mktemp -d)
   { options_of_requirements && server_requirements; } >"$temporary/server.txt"
-  server_requirements | grep -Ev '^[[:space:]]*-' >"$temporary/constraints.txt"
+  server_requirements >"$temporary/constraints.txt"
   say "not everything in requirements.txt can be installed, see above; going on with what can be"
   pip_install -r "$temporary/server.txt" || fail $COULD_NOT_START "the server's own libraries could not be installed, see above"
   while IFS= read -r requirement; do
@@ -111,12 +121,11 @@ install_what_can_be() {
 }
 
 install_requirements() {
-  cmp -s -- "$repo/requirements.txt" "$installed" && return
   say "installing requirements.txt (the first time takes a minute)"
   # Copied before, so that an edit while pip runs is not taken for installed; kept only when all went well.
-  cp -- "$repo/requirements.txt" "$installed.new"
+  cp -- "$repo/requirements.txt" "$installed.new" 2>/dev/null || true
   if pip_install -r "$repo/requirements.txt"; then
-    mv -- "$installed.new" "$installed"
+    [[ ! -e $installed.new ]] || mv -- "$installed.new" "$installed"
   else
     install_what_can_be
   fi
@@ -160,8 +169,10 @@ limit_threads_per_call() {
 
 main() {
   read_settings
-  make_venv
-  install_requirements
+  if ! is_installed; then
+    make_venv
+    install_requirements
+  fi
   if (($# == 0)); then
     choose_port
     # Not a child of the server, which the next line turns this process into: it has no reason to wait for one.

@@ -16,7 +16,7 @@ import requests
 import xgboost
 
 from tests.processes import REPOSITORY, wait_until
-from tests.standalone.conftest import Clone, Standalone
+from tests.standalone.conftest import PATH, Clone, Standalone
 
 ECHO = """
 import os
@@ -328,15 +328,28 @@ def test_failed_install_is_tried_again_by_the_next_run(clone: Clone) -> None:
     assert second.end() == 0
 
 
-def test_half_made_environment_is_made_anew(bare_clone: Clone) -> None:
+def test_environment_without_pip_is_mended(bare_clone: Clone) -> None:
     """Otherwise a Ctrl-C during the first run breaks every later one."""
-    subprocess.run(["python3", "-m", "venv", "--without-pip", bare_clone.path / ".venv"], check=True)
+    subprocess.run(
+        ["python3", "-m", "venv", "--without-pip", bare_clone.path / ".venv"], check=True, env={"PATH": PATH}
+    )
+    bare_clone.give(bare_clone.path / ".venv")
+    (bare_clone.path / "requirements.txt").write_text("")
+    run = bare_clone.start("check")
+    run.exit_code(within=60)
+    assert list((bare_clone.path / ".venv/lib").glob("*/site-packages/pip")), run.output()
+
+
+def test_environment_without_python_is_made_anew(bare_clone: Clone) -> None:
+    """Otherwise an upgrade of the system's Python leaves an environment that never starts again."""
+    (bare_clone.path / ".venv/bin").mkdir(parents=True)
+    (bare_clone.path / ".venv/bin/python").symlink_to("/nowhere/python3")
     bare_clone.give(bare_clone.path / ".venv")
     (bare_clone.path / "requirements.txt").write_text("")
     run = bare_clone.start("check")
     run.exit_code(within=60)
     assert "making .venv" in run.output()
-    assert list((bare_clone.path / ".venv/lib").glob("*/site-packages/pip"))
+    assert (bare_clone.path / ".venv/bin/python").exists()
 
 
 def test_missing_venv_is_one_sentence_with_the_package(bare_clone: Clone, path_of_few) -> None:  # type: ignore[no-untyped-def]
