@@ -11,9 +11,10 @@ retry_seconds=${SYNC_RETRY_SECONDS:-60}
 git_sync=$BASHPID
 
 # What a git that was killed leaves behind: its locks fail every later sync, a shallow.lock even makes
-# git-sync wipe the checkout, and half-written packs fill the volume.
+# git-sync wipe the checkout, and half-written objects and packs fill the volume.
 find_leftovers() {
-  leftovers=("$root"/.git/*.lock "$root"/.git/worktrees/*/*.lock "$root"/.git/objects/pack/tmp_*)
+  leftovers=("$root"/.git/*.lock "$root"/.git/worktrees/*/*.lock
+    "$root"/.git/objects/tmp_* "$root"/.git/objects/*/tmp_*)
 }
 
 # No git runs yet: all of it is left over, and so are a publish that was cut off and the last process's error.
