@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -65,6 +66,11 @@ class Process:
                 **identity,
             )
 
+    @property
+    def pid(self) -> int:
+        """Its process id, which is its session's too."""
+        return self._process.pid
+
     def output(self) -> str:
         """Return what it has printed so far."""
         return self.log.read_text(encoding="utf-8", errors="replace")
@@ -118,7 +124,8 @@ class Process:
             self._process.kill()
             self._process.wait()
         for pid in self.leftovers():
-            os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):  # it ended while we looked
+                os.kill(pid, signal.SIGKILL)
 
 
 class Server(Process):
