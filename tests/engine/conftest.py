@@ -8,7 +8,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -173,6 +172,16 @@ class Site:
         return problems.render(error, "test")
 
 
+@dataclass
+class Version:
+    """What a lane keeps for one version of a model."""
+
+    concurrency: int
+    running: int = 0
+    stuck: int = 0
+    is_retired: bool = False
+
+
 class Slow:
     """A model whose calls wait until the test lets them go."""
 
@@ -202,8 +211,7 @@ def default_route(environ: Environ) -> bytes:
 def make_lane(concurrency: int = 1, queue_size: int = 128, seconds: float = 1.0) -> Lane:
     """Return a lane with one version, whose calls are known to take *seconds*."""
     lane = Lane(queue_size, lambda version, stuck: None, lambda version: None)
-    version = SimpleNamespace(concurrency=concurrency, running=0, stuck=0, is_retired=False)
-    lane.publish(version, seconds)
+    lane.publish(Version(concurrency), seconds)
     return lane
 
 

@@ -1,6 +1,7 @@
 """Who gets a thread: slow, hung and fast models beside each other."""
 
 import time
+import weakref
 
 import pytest
 
@@ -138,8 +139,7 @@ def test_a_ticket_that_is_resumed_from_outside_runs(site, wait_until, make_lane)
     wait_until(lambda: slow.entered == ["a"], "the first call to begin")
     second = site.client().get("/slow?b")
     wait_until(lambda: slow.lane.waiting == 1, "the second call to wait")
-    version = type(slow.lane.version)(concurrency=1, running=0, stuck=0, is_retired=False)
-    slow.lane.publish(version, 1.0)
+    slow.lane.publish(type(slow.lane.version)(concurrency=1), 1.0)
     wait_until(lambda: slow.entered == ["a", "b"], "the waiting call to run on the new version")
     slow.let_go(2)
     assert (first.answer().body, second.answer().body) == (b"done a", b"done b")
@@ -184,6 +184,19 @@ def test_whatever_the_application_raises_is_one_failed_request(site, error, capl
         assert site.client().get("/fail").answer().status == 500
     assert site.client().get("/x").answer().status == 200
     assert len([record for record in caplog.records if record.exc_info]) == 16
+
+
+def test_nothing_holds_a_version_after_its_calls(site, wait_until):
+    """A replaced model's memory is free at once, not when each idle thread gets its next call."""
+    slow = site.slow("/slow", concurrency=3)
+    clients = begin(site, "/slow", 3)
+    wait_until(lambda: len(slow.entered) == 3, "three threads to be inside")
+    slow.let_go(3)
+    assert [client.answer().status for client in clients] == [200] * 3
+    wait_until(lambda: slow.lane.running == 0, "the calls to be over")
+    version = weakref.ref(slow.lane.version)
+    slow.lane.publish(None)
+    wait_until(lambda: version() is None, "the version to be dropped")
 
 
 def test_idle_and_dripping_clients_cost_no_thread(site, wait_until):

@@ -18,6 +18,9 @@ from web.engine.streaming import Stream
 
 log = logging.getLogger(__name__)
 
+# Looked up once: in Python 3.11 each access through the class costs as much as a small function call.
+RUN, WAIT = Admission.RUN, Admission.WAIT
+
 GONE: Any = object()
 #: The environ of a request that is answered.
 NOTHING: Environ = {}
@@ -68,12 +71,12 @@ class Calls:
         self.pending[request] = None
         lane = request.lane = self._lane_of(request)
         if lane is not None:
-            request.admission = Admission.WAIT
+            request.admission = WAIT
             admission = lane.enter(request)
-            if admission is Admission.WAIT:
+            if admission is WAIT:
                 return
             request.admission = admission
-            if admission is Admission.RUN and not lane.is_fast:
+            if admission is RUN and not lane.is_fast:
                 self._pool.launch(request)
                 return
         self._serve(worker, request)
@@ -148,14 +151,14 @@ class Calls:
         self.current = None
         request.environ = NOTHING
         self._deliver(request, answer)
-        if request.lane is not None and request.admission is Admission.RUN:
+        if request.lane is not None and request.admission is RUN:
             following = request.lane.leave(request)
             if following is not None:
                 following.resume()
 
     def _expire(self, request: Request) -> None:
         lane, environ = request.lane, request.environ
-        if lane is not None and request.admission is Admission.WAIT and lane.cancel(request):
+        if lane is not None and request.admission is WAIT and lane.cancel(request):
             self.pending.pop(request, None)
             self._answer_deadline(request, environ, is_running=False)
             return
@@ -164,7 +167,7 @@ class Calls:
                 return
             is_running = request.has_begun
             if is_running:
-                if lane is not None and request.admission is Admission.RUN:
+                if lane is not None and request.admission is RUN:
                     lane.mark_stuck(request)
                 self._pool.mark_stuck(request)
         self._answer_deadline(request, environ, is_running=is_running)
@@ -202,7 +205,7 @@ class Calls:
         return self._leave(request)
 
     def _leave(self, request: Request) -> Request | None:
-        if request.lane is None or request.admission is not Admission.RUN:
+        if request.lane is None or request.admission is not RUN:
             return None
         following = request.lane.leave(request)
         if following is None or isinstance(following, Request):
@@ -220,6 +223,6 @@ class Calls:
                 if following is None:
                     return
             else:
-                following.admission = Admission.RUN
+                following.admission = RUN
                 worker.task = following
             following = self._run(following)

@@ -25,6 +25,10 @@ class State(enum.Enum):
     LINGERING = enum.auto()
 
 
+# Looked up here once: in Python 3.11 each access through the class costs as much as a small function call.
+HANDSHAKE, READING, BUSY, WRITING, LINGERING = State
+
+
 class Connection:
     """A connected client.
 
@@ -70,7 +74,7 @@ class Connection:
         self.socket = sock
         self.fd = sock.fileno()
         self.is_tls = isinstance(sock, ssl.SSLSocket)
-        self.state = State.HANDSHAKE if self.is_tls else State.READING
+        self.state = HANDSHAKE if self.is_tls else READING
         self.template = template
         self.unread = b""
         self.body: Body | None = None
@@ -93,7 +97,7 @@ class Connection:
     @property
     def is_idle(self) -> bool:
         """Nothing of a request has arrived, and the one before is answered."""
-        return self.state is State.READING and not self.unread and self.body is None
+        return self.state is READING and not self.unread and self.body is None
 
     def receive(self, held: HeldSocket | None = None) -> bytes | None:
         """Return what has arrived, empty at the end of the stream, None when there is nothing now.
@@ -194,7 +198,7 @@ class Connection:
 
     def close(self) -> None:
         """Close the socket."""
-        if self.is_tls and not self.is_broken and self.state is not State.HANDSHAKE:
+        if self.is_tls and not self.is_broken and self.state is not HANDSHAKE:
             self._notify_close()
         self.socket.close()
 

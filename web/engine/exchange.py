@@ -10,7 +10,7 @@ from collections import deque
 
 from loader.errors import ServingError
 from web.engine.call import Request
-from web.engine.connection import Connection, State
+from web.engine.connection import LINGERING, READING, WRITING, Connection
 from web.engine.draining import Drain
 from web.engine.held import HeldSocket
 from web.engine.limits import Limits
@@ -69,7 +69,7 @@ class Exchange:
         if is_sent and request.keep_alive and not connection.closes:
             connection.expires = time.monotonic() + self._keep_alive_seconds()
             has_more = bool(connection.unread)
-            connection.state = State.READING  # from here on it is the leader's again
+            connection.state = READING  # from here on it is the leader's again
             if has_more or not connection.watched:
                 self.post(connection)
             return
@@ -93,14 +93,14 @@ class Exchange:
             return
         if not is_sent:
             connection.expires = now + self._limits.write_timeout_seconds
-            connection.state = State.WRITING
+            connection.state = WRITING
         elif connection.closes:
             connection.shut_sending()
             connection.expires = now + LINGER_SECONDS
-            connection.state = State.LINGERING
+            connection.state = LINGERING
         else:
             connection.expires = now + self._keep_alive_seconds()
-            connection.state = State.READING
+            connection.state = READING
         self.post(connection)
 
     def held(self) -> HeldSocket | None:

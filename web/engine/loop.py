@@ -10,7 +10,7 @@ import time
 from loader.errors import ServingError
 from web.engine.acceptor import Acceptor
 from web.engine.calls import Calls
-from web.engine.connection import Connection, State
+from web.engine.connection import BUSY, HANDSHAKE, LINGERING, READING, WRITING, Connection
 from web.engine.exchange import IN, OUT, Exchange
 from web.engine.intake import Intake
 from web.engine.pool import Worker
@@ -55,12 +55,12 @@ class Loop:
 
     def _turn(self, worker: Worker) -> None:
         due = self._timers.due()
-        calls, connections, reading = self._calls, self._connections, State.READING
+        calls, connections = self._calls, self._connections
         for fd, _ in self._poll(due):
             connection = connections.get(fd)
             if connection is None:
                 self._attend_own(fd)
-            elif connection.state is reading:
+            elif connection.state is READING:
                 self._read(worker, connection)
             else:
                 self._attend(worker, connection)
@@ -116,17 +116,17 @@ class Loop:
             self._exchange.refuse(connection, error)
             return
         if request is not None:
-            connection.state = State.BUSY
+            connection.state = BUSY
             self._calls.begin(worker, request)
 
     def _settle(self, worker: Worker, connection: Connection | None) -> None:
         """Watch what *connection* waits for now, and use what it had sent before its answer."""
         if connection is None or self._connections.get(connection.fd) is not connection:
             return
-        if connection.state is State.BUSY:
+        if connection.state is BUSY:
             return
-        self._exchange.watch(connection, OUT if connection.state is State.WRITING else IN)
-        if connection.state is State.READING and connection.unread:
+        self._exchange.watch(connection, OUT if connection.state is WRITING else IN)
+        if connection.state is READING and connection.unread:
             self._advance(worker, connection, b"")
 
     def _dismiss(self, worker: Worker, connection: Connection) -> None:
@@ -143,20 +143,20 @@ class Loop:
 
     def _attend(self, worker: Worker, connection: Connection) -> None:
         state = connection.state
-        if state is State.BUSY:
+        if state is BUSY:
             self._look_away(connection)
-        elif state is State.WRITING:
+        elif state is WRITING:
             if connection.flush():
                 self._exchange.after_sending(connection, is_sent=True)
-        elif state is State.LINGERING:
+        elif state is LINGERING:
             self._discard(connection)
-        elif state is State.HANDSHAKE:
+        elif state is HANDSHAKE:
             self._shake_hands(worker, connection)
 
     def _look_away(self, connection: Connection) -> None:
         """Stop watching a client that sends, or leaves, before it has its answer; level-triggered events repeat."""
         self._exchange.watch(connection, 0)
-        if connection.state is not State.BUSY:  # answered meanwhile, by a thread that believed it watched
+        if connection.state is not BUSY:  # answered meanwhile, by a thread that believed it watched
             self._exchange.post(connection)
 
     def _discard(self, connection: Connection) -> None:
@@ -181,7 +181,7 @@ class Loop:
             self._fail_handshake(connection, error)
         else:
             connection.template.update(self._tls.environ(sock))
-            connection.state = State.READING
+            connection.state = READING
             self._exchange.watch(connection, IN)
             self._read(worker, connection)
 

@@ -173,20 +173,20 @@ class Engine(wsgi.Server):
         """Live as one of the threads: lead, or run calls, or wait for either."""
         while True:
             worker.gate.acquire()
-            task = worker.task
-            if task is None:
+            if worker.task is None:
                 return
             try:
-                self._do(worker, task)
-            except BaseException:
+                self._do(worker)
+            except BaseException:  # the outermost frame of a thread
                 log.exception("a serving thread failed")
                 self.pool.recover(worker)
             if not self.pool.rest(worker):
                 return
 
-    def _do(self, worker: Worker, task: Any) -> None:
-        if task is not LEAD:
-            self._calls.work(worker, task)
+    def _do(self, worker: Worker) -> None:
+        # No local name of a frame that waits may hold a request: it holds the version that it ran on.
+        if worker.task is not LEAD:
+            self._calls.work(worker, worker.task)
             return
         self._loop.lead(worker)
         if self._calls.leader is None:

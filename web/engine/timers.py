@@ -6,7 +6,7 @@ import time
 
 from web.engine.acceptor import Acceptor
 from web.engine.calls import Calls
-from web.engine.connection import Connection, State
+from web.engine.connection import BUSY, READING, Connection
 from web.engine.draining import FRESH_SECONDS, Drain
 from web.engine.exchange import Exchange
 from web.engine.limits import Limits
@@ -62,11 +62,11 @@ class Timers:
     def _sweep(self, now: float) -> list[Connection]:
         idle = []
         for connection in list(self._exchange.connections.values()):
-            if connection.expires > now or connection.state is State.BUSY:
+            if connection.expires > now or connection.state is BUSY:
                 continue
             if connection.is_idle:
                 idle.append(connection)
-            elif connection.state is State.READING:
+            elif connection.state is READING:
                 self._exchange.refuse(connection, RequestTimedOut("The request did not arrive in time."))
             else:
                 self._exchange.close(connection)
