@@ -185,9 +185,9 @@ class Namespace:
         spec = self.find(name)
         if spec is None:
             raise self._missing(name)
+        self.show(name)
         module = self.modules[name] = module_from_spec(spec)
         vars(module)["__builtins__"] = self.builtins
-        self.show(name)
         try:
             if spec.loader is not None:
                 spec.loader.exec_module(module)

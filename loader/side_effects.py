@@ -52,7 +52,7 @@ class SideEffects:
     """
 
     def __init__(self) -> None:
-        self._home = str(Path.cwd())
+        self._home = _directory() or "/"
         self._path = list(sys.path)
         self._filters = list(warnings.filters)
         self._lock = threading.RLock()
@@ -95,16 +95,19 @@ class SideEffects:
         if sys.path == self._path:
             return
         with self._lock:
-            is_first = True
-            position = 0
-            for entry in list(sys.path):
-                if entry in self._path:
-                    is_first = False
-                elif _is_inside(entry, version.folder):
-                    sys.path.remove(entry)
-                    if (folder := str(Path(entry).absolute())) not in version.search:
-                        version.search.insert(position if is_first else len(version.search), folder)
-                        position += is_first
+            old = next((place for place, entry in enumerate(sys.path) if entry in self._path), len(sys.path))
+            ours = {
+                place: entry
+                for place, entry in enumerate(sys.path)
+                if entry not in self._path and _is_inside(entry, version.folder)
+            }
+            sys.path[:] = [entry for place, entry in enumerate(sys.path) if place not in ours]
+            # A second instance may be made from the same folder while this one adds its entries.
+            for peer in [peer for peer in self._claims if peer.folder == version.folder]:
+                for place, entry in reversed(ours.items()):
+                    folder = str(Path(entry).absolute())
+                    if folder not in peer.search:
+                        peer.search.insert(0 if place < old else len(peer.search), folder)
 
     def release(self, version: Loaded) -> None:
         """Undo what only *version* changed; what a live version claims stays."""

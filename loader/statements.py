@@ -45,7 +45,7 @@ class Statements:
         if fromlist.__class__ is list:
             module = sys.modules.get(name) if not fromlist and name in self._looked_up else None
         else:
-            module = self._remembered.get((name, fromlist, level and (globals or {})["__name__"]))
+            module = self._remembered.get((name, fromlist, level and (globals or {}).get("__name__")))
         return module if module is not None else self._import(name, globals or {}, fromlist, level)
 
     def import_module(self, name: str, package: str | None = None) -> ModuleType | None:
@@ -79,7 +79,7 @@ class Statements:
             if is_lookup:
                 self._looked_up.add(name)
             else:
-                self._remembered[name, fromlist and tuple(fromlist), level and scope["__name__"]] = result
+                self._remembered[name, fromlist and tuple(fromlist), level and scope.get("__name__")] = result
         return result
 
     def _import_from(self, module: ModuleType, attribute: str) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import datetime
+import os
 import sys
 import threading
+import timeit
 import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +14,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.loader.conftest import World
 
 
@@ -230,11 +234,14 @@ def test_modules_know_where_they_are(world: World) -> None:
     assert (etls.pkg.__package__, list(etls.pkg.__path__)) == ("pkg", [f"{namespace.path}pkg"])
 
 
-def test_stale_bytecode_is_never_run(world: World) -> None:
+def test_stale_bytecode_is_never_run(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two edits within a second, of the same length, serve the first one's code; a snapshot gets a `__pycache__`."""
-    files = {"etls.py": "import helpers", "helpers.py": "X = 1"}
-    assert world.load(files).helpers.X == 1
-    assert world.load({**files, "helpers.py": "X = 2"}).helpers.X == 2
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    for number in range(2):
+        namespace = world.open({"etls.py": "import helpers", "helpers.py": f"X = {number}"})
+        os.utime(namespace.folder / "helpers.py", (1, 1))
+        assert number == namespace.load().helpers.X
+        namespace.close()
     assert list(world.root.rglob("__pycache__")) == []
 
 
@@ -331,3 +338,25 @@ def test_tracebacks_show_the_models_files_only(world: World) -> None:
         "b.py",
         "c.py",
     ]
+
+
+def test_an_import_inside_a_call_costs_what_it_costs_anywhere(world: World) -> None:
+    """Each request pays for looking its modules up on the disk again."""
+    code = """
+        def own():
+            from helpers import VALUE
+        def relative():
+            from .pkg import sub
+        def library():
+            from json import dumps
+        def nothing():
+            pass
+        """
+    etls = world.load({"etls.py": code, "helpers.py": "VALUE = 1", "pkg/sub.py": ""})
+
+    def microseconds(call: Callable[[], None]) -> float:
+        return min(timeit.repeat(call, number=1000, repeat=20)) * 1000
+
+    base = microseconds(etls.nothing)
+    extra = {call.__name__: microseconds(call) - base for call in (etls.own, etls.relative, etls.library)}
+    assert {name for name, cost in extra.items() if cost > 2} == set(), extra

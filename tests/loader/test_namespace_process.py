@@ -14,7 +14,7 @@ import traceback
 import tracemalloc
 import weakref
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -179,6 +179,62 @@ def test_a_hanging_import_holds_no_other_model_up(world: World) -> None:
         del builtins.entered, builtins.gate  # type: ignore[attr-defined]
 
 
+def test_a_library_that_imports_a_hanging_module_by_name_holds_no_lock(world: World) -> None:
+    """`importlib` locks a module's name for the whole process; one model's hanging plug-in stops all of that name."""
+    import builtins
+
+    library: dict[str, Any] = {}
+    exec("import importlib\ndef load(name):\n    return importlib.import_module(name)", library)
+    etls = "def call(load):\n    return load('plugins.one').VALUE"
+    hanging = "import builtins\nbuiltins.entered.set()\nbuiltins.gate.wait(30)\nVALUE = 0"
+    hung = world.load({"etls.py": etls, "plugins/one.py": hanging}, name="Hung")
+    free = world.load({"etls.py": etls, "plugins/one.py": "VALUE = 1"}, name="Free")
+    builtins.entered, builtins.gate = threading.Event(), threading.Event()  # type: ignore[attr-defined]
+    stuck = threading.Thread(target=hung.call, args=[library["load"]])
+    stuck.start()
+    try:
+        assert builtins.entered.wait(20), "the hanging import did not begin"  # type: ignore[attr-defined]
+        done: list[object] = []
+        other = threading.Thread(target=lambda: done.append(free.call(library["load"])), daemon=True)
+        other.start()
+        other.join(timeout=10)
+        assert done == [1]
+    finally:
+        builtins.gate.set()  # type: ignore[attr-defined]
+        stuck.join(timeout=20)
+        del builtins.entered, builtins.gate  # type: ignore[attr-defined]
+
+
+def test_a_library_that_imports_by_name_leaves_the_modules_whole(world: World) -> None:
+    """`pkgutil.resolve_name("pkg.sub:X")` leaves a stand-in for the submodule in the model's own package."""
+    etls = world.load(
+        {
+            "etls.py": """
+                import pkg, pkgutil
+                found = pkgutil.resolve_name("pkg.sub:X")
+                import pkg.sub
+                """,
+            "pkg/__init__.py": "",
+            "pkg/sub.py": "X = object()",
+        }
+    )
+    assert (etls.found is etls.pkg.sub.X, type(etls.pkg.sub)) == (True, type(sys))
+    kinds = [type(module.__spec__.loader).__name__ for module in (etls.pkg, etls.pkg.sub)]
+    assert kinds == ["SourceLoader", "SourceLoader"]
+
+
+def test_multiprocessing_imported_by_a_model_keeps_no_stand_in(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`multiprocessing` gives `__main__` a second name, which stays when the models are gone."""
+    main = sys.modules["__main__"]
+    monkeypatch.delitem(sys.modules, "multiprocessing", raising=False)
+    namespace = world.open({"etls.py": "import multiprocessing"})
+    namespace.load()
+    namespace.close()
+    assert (sys.modules["__main__"], sys.modules["__mp_main__"]) == (main, main)
+
+
 @pytest.mark.parametrize(
     "second", ["import b", "import importlib; importlib.import_module('b')", "import pkg.b"]
 )
@@ -316,5 +372,8 @@ def test_an_extension_module_beside_the_model_is_imported(world: World) -> None:
         subprocess.run(command, cwd=namespace.folder, check=True, timeout=60)
         etls = namespace.load()
         assert (etls.fast.VALUE, etls.fast.__name__) == (int(version), "fast")
+        assert type(sys.modules["fast"]) is not type(sys)
         with namespace.running():
             assert etls.fast.load().VALUE == 1
+        namespace.close()
+    assert "fast" not in sys.modules
