@@ -140,8 +140,8 @@ class Service:
                 keep_alive_seconds=settings.keep_alive_seconds,
             ),
             lane_for=self._app.lane_for,
-            on_deadline=self._app.on_deadline,
-            on_rejected=self._app.on_rejected,
+            on_deadline=self._app.answers.on_deadline,
+            on_rejected=self._app.answers.on_rejected,
         )
 
     def _make_publisher(self, wake: Callable[[], None]) -> Publisher:

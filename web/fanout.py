@@ -16,6 +16,7 @@ from typing import Any
 from loader.errors import DeadlineExceeded, Overloaded, ServingError
 from loader.lane import Admission
 from loader.registry import Entry
+from web.encoding import decode_body
 from web.scoring import score
 
 IDLE_SECONDS = 30.0
@@ -78,14 +79,14 @@ class Part:
         error: What went wrong instead.
     """
 
-    def __init__(self, entry: Entry, variables: dict[str, Any] | None, request_id: str, crew: Crew) -> None:
+    def __init__(self, entry: Entry, body: bytes, request_id: str, crew: Crew) -> None:
         self.entry = entry
         self.version: Any = None
         self.is_stuck = False
         self.answer: bytes | None = None
         self.error: ServingError | None = None
         self.done = threading.Event()
-        self._variables = variables
+        self._body = body
         self._request_id = request_id
         self._crew = crew
         self._lock = threading.Lock()
@@ -110,7 +111,7 @@ class Part:
     def run(self) -> None:
         """Score, give the slot back, and let the next waiting call have it."""
         try:
-            answer: bytes | None = score(self.entry, self, self._variables, self._request_id)
+            answer: bytes | None = score(self.entry, self, decode_body(self._body), self._request_id)
             error = None
         except ServingError as raised:
             answer, error = None, raised
@@ -144,13 +145,20 @@ class Part:
 
 def run_all(
     entries: list[Entry],
-    variables: dict[str, Any] | None,
+    body: bytes,
     request_id: str,
     deadline: float,
     crew: Crew,
 ) -> list[Part]:
-    """Call every model and return the parts, all of them done, at *deadline* (monotonic) at the latest."""
-    parts = [Part(entry, variables, request_id, crew) for entry in entries]
+    """Call every model and return the parts, all of them done, at *deadline* (monotonic) at the latest.
+
+    Each model gets variables of its own from *body*: what one changes in them, the others must not see.
+
+    Raises:
+        BodyMalformed, VariablesInvalid: As `web.encoding.decode_body`; then no model is called.
+    """
+    decode_body(body)
+    parts = [Part(entry, body, request_id, crew) for entry in entries]
     for part in sorted(
         parts, key=lambda part: part.entry.lane.is_fast
     ):  # slow ones first: they run meanwhile
