@@ -1,5 +1,7 @@
 """Requests and answers on one connection: keeping it, closing it, and what travels on it."""
 
+import errno
+import socket
 import time
 
 import pytest
@@ -202,3 +204,47 @@ def test_more_clients_than_the_limit_wait(serve, wait_until):
     late = [site.client().get("/y") for _ in range(8)]
     assert [client.answer().body for client in late] == [b"GET /y? "] * 8
     assert site.server.open_connections <= 8
+
+
+def test_out_of_descriptors(serve, wait_until, monkeypatch, caplog):
+    """When the process has no descriptor left, clients wait for one; the server neither spins nor ends."""
+    site = serve()
+    first = site.client().get("/x")
+    assert first.answer().status == 200
+    accept, refusals = socket.socket.accept, []
+
+    def refuse(listener):
+        if len(refusals) < 3:
+            refusals.append(1)
+            raise OSError(errno.EMFILE, "Too many open files")
+        return accept(listener)
+
+    monkeypatch.setattr(socket.socket, "accept", refuse)
+    late = site.client().get("/y")
+    before = time.process_time()
+    assert first.get("/x").answer().status == 200
+    assert late.answer().body == b"GET /y? "
+    assert (len(refusals), time.process_time() - before < 0.3) == (3, True)
+    assert [record.getMessage() for record in caplog.records] == ["connections wait: out of descriptors"] * 3
+
+
+def test_an_error_that_cannot_be_rendered(serve, caplog):
+    """A failure while refusing a request must not leave its connection open for ever."""
+    site = serve(request_timeout_seconds=0.2)
+    site.reject = site.expire = lambda *arguments: 1 / 0
+    client = site.client().send(b"no request\r\n\r\n")
+    assert client.answer().status == 500
+    assert client.rest() == b""
+    slow = site.slow("/slow")
+    client = site.client().get("/slow?a")
+    assert client.answer().status == 500
+    assert client.rest() == b""
+    slow.let_go()
+    assert site.client().get("/x").answer().status == 200
+
+
+def test_a_refused_head_request_has_no_body(site):
+    """What answers HEAD has no body, also when it is an error."""
+    client = site.client().get("/x", "Content-Length: 99999999", method="HEAD")
+    assert client.answer("HEAD").status == 413
+    assert client.rest() == b""

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from loader.lane import Admission
-from web.engine.call import Environ, Lane, Request, Response
+from web.engine.call import Environ, Lane, Request
 from web.engine.pool import Pool, Worker
 from web.engine.replies import Responder
 from web.engine.streaming import Stream
@@ -48,14 +48,12 @@ class Calls:
         pool: Pool,
         responder: Responder,
         lane_for: Callable[[Environ], Lane | None],
-        on_deadline: Callable[[Environ, bool], Response],
         deliver: Deliver,
         wake_clock: Callable[[], None],
     ) -> None:
         self._pool = pool
         self._responder = responder
         self._lane_for = lane_for
-        self._on_deadline = on_deadline
         self._deliver = deliver
         self._wake_clock = wake_clock
         # Held while an answer changes hands; whoever finds a request taken waits for it to see what became of it.
@@ -133,7 +131,7 @@ class Calls:
     def _lane_of(self, request: Request) -> Lane | None:
         try:
             return self._lane_for(request.environ)
-        except Exception:  # a failure here must cost this request alone
+        except BaseException:  # a failure here must cost this request alone
             log.exception("the lane of a request could not be told")
             return None
 
@@ -181,9 +179,7 @@ class Calls:
             request.connection.abort()
             return
         request.keep_alive = False
-        response = self._on_deadline(environ, is_running)
-        has_body = environ["REQUEST_METHOD"] != "HEAD"
-        self._deliver(request, self._responder.whole(response, has_body=has_body))
+        self._deliver(request, self._responder.expire(environ, is_running=is_running))
 
     def _run(self, request: Request) -> Request | None:
         request.has_begun = True

@@ -124,7 +124,8 @@ class Exchange:
         # First out of the table: a descriptor that is closed may belong to a new connection at once.
         if self.connections.pop(connection.fd, None) is not None:
             connection.close()
-            self.post(None)
+            if self._drain.is_asked:  # the leader may be waiting for the last one
+                self.post(None)
 
     def _keep_alive_seconds(self) -> float:
         """Nothing is waited for once the listening socket is closed: this answer was made before the end began."""

@@ -56,10 +56,12 @@ class Responder:
     def __init__(
         self,
         application: Application,
+        on_deadline: Callable[[Environ, bool], Response],
         on_rejected: Callable[[ServingError, Environ | None], Response],
         drain: Drain,
     ) -> None:
         self._application = application
+        self._on_deadline = on_deadline
         self._on_rejected = on_rejected
         self._drain = drain
         self._dates = Dates()
@@ -80,16 +82,24 @@ class Responder:
             log.exception("request failed outside of its handlers", extra={"path": path})
             return self._failed(request)
 
-    def refuse(self, error: ServingError, environ: Environ | None, *, has_body: bool = True) -> bytes:
+    def refuse(self, error: ServingError, environ: Environ | None) -> bytes:
         """Return the whole answer that refuses a request, closing the connection."""
-        return self.whole(self._on_rejected(error, environ), has_body=has_body)
+        return self._whole(environ, self._on_rejected, error, environ)
 
-    def whole(self, response: Response, *, has_body: bool = True) -> bytes:
-        """Return *response* as bytes, closing the connection after it."""
-        status, headers, body = response
-        text, _ = self._lines(status, headers, len(body), may_differ=False)
-        head = f"{text}Connection: close\r\n\r\n".encode("latin-1")
-        return head + body if has_body else head
+    def expire(self, environ: Environ, *, is_running: bool) -> bytes:
+        """Return the whole answer to a request whose deadline has passed, closing the connection."""
+        return self._whole(environ, self._on_deadline, environ, is_running)
+
+    def _whole(self, environ: Environ | None, render: Callable[..., Response], *arguments: object) -> bytes:
+        try:
+            status, headers, body = render(*arguments)
+            text, _ = self._lines(status, headers, len(body), may_differ=False)
+        except BaseException:  # the connection would never be closed
+            log.exception("an error could not be rendered")
+            body = b""
+            text, _ = self._lines("500 Internal Server Error", [], 0, may_differ=False)
+        head = f"{text}Connection: close\r\n\r\n".encode("latin-1", "replace")
+        return head if environ is not None and environ["REQUEST_METHOD"] == "HEAD" else head + body
 
     def stream(self, request: Request) -> Stream:
         """Return what sends the answer to *request* piece by piece.
@@ -184,4 +194,4 @@ class Responder:
             request.stream.abort()
             return b""
         error = ServingError("The request failed inside the server; the log says why.")
-        return self.refuse(error, request.environ, has_body=request.environ["REQUEST_METHOD"] != "HEAD")
+        return self.refuse(error, request.environ)

@@ -80,13 +80,11 @@ class Engine(wsgi.Server):
         self._limits = limits
         self._drain = Drain()
         self._finished = threading.Event()
-        responder = Responder(application, on_rejected, self._drain)
+        responder = Responder(application, on_deadline, on_rejected, self._drain)
         self.pool = Pool(limits.threads, self._work)
         self.exchange = Exchange(limits, responder, self._drain, self.pool)
         self._clock = Clock(self.pool, LEAD)
-        self._calls = Calls(
-            self.pool, responder, lane_for, on_deadline, self.exchange.deliver, self._clock.wake
-        )
+        self._calls = Calls(self.pool, responder, lane_for, self.exchange.deliver, self._clock.wake)
         self._loop: Loop
         self._connections: Any
 
