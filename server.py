@@ -189,6 +189,7 @@ class Service:
         guard.start()
         log.info("draining", extra={"delay_seconds": delay_seconds})
         self._app.is_draining = True
+        self._reloader.stop_loading()
         # The models' own close() gets what the calls leave of the time, and at least a tenth of it.
         self._server.drain(delay_seconds, 0.9 * self._settings.shutdown_timeout_seconds)
         serving.join()

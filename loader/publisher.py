@@ -79,6 +79,8 @@ class Publisher:
         self._wake = wake
         self._after_load = after_load
         self._late: list[Load] = []
+        self._current: Load | None = None
+        self._is_stopping = False
         self._retired: deque[tuple[Model, bool]] = deque()
 
     def deploy(
@@ -90,10 +92,13 @@ class Publisher:
             True when it serves, False when it failed and whatever served before still does, None when it takes
             longer than the patience: then `take_late` has the end of it.
         """
-        began = Load(entry, snapshot, revision, outcome, time.monotonic())
+        if self._is_stopping:
+            return None
+        began = self._current = Load(entry, snapshot, revision, outcome, time.monotonic())
         if outcome != "restored":  # what served before is not what kills the process
             self._snapshots.mark(entry.name, snapshot.version)
         began.job = self._loads.run(lambda elsewhere: self._load(began, elsewhere), self._wake)
+        self._current = None
         if began.job.is_over:
             return self._finish(began)
         self._late.append(began)
@@ -208,10 +213,14 @@ class Publisher:
         return [late.snapshot for late in self._late]
 
     def stop(self) -> None:
-        """Begin no load any more; the marks of those that still run go, since it is not they that end the process."""
+        """Begin no load any more; any thread.
+
+        The marks of loads that still run go: it is not they that end the process.
+        """
+        self._is_stopping = True
         self._loads.stop()
-        for late in self._late:
-            self._snapshots.unmark(late.entry.name)
+        for began in [*self._late, *([self._current] if self._current else [])]:
+            self._snapshots.unmark(began.entry.name)
 
 
 def describe_load(error: BaseException) -> str:

@@ -86,14 +86,18 @@ class Reloader:
         self._wedged.append(model)
         self.wake()
 
+    def stop_loading(self) -> None:
+        """Begin no pass and no load any more; what is loaded goes on serving."""
+        self._is_stopping = True
+        self._publisher.stop()
+        self.wake()
+
     def stop(self, budget_seconds: float) -> None:
         """End the thread, close all live models within the budget, and leave the last good ones on disk."""
         deadline = time.monotonic() + budget_seconds
-        self._is_stopping = True
-        self.wake()
+        self.stop_loading()
         if self._thread.ident is not None:
             self._thread.join(budget_seconds / 2)
-        self._publisher.stop()
         for entry in self._registry.entries.values():
             entry.lane.publish(None)
         self._publisher.bury(max(deadline - time.monotonic(), 0))

@@ -81,6 +81,20 @@ def test_a_close_that_hangs_does_not_outlive_the_deadline(serve: Serve, folder: 
     assert time.monotonic() - started < 3.5
 
 
+def test_a_load_that_the_end_interrupts_is_not_held_against_its_content(
+    serve: Serve, folder: Folder, tmp_path: Path
+) -> None:
+    """A model that was loading when the pod was moved would be set aside for an hour."""
+    begun = tmp_path / "begun"
+    code = f"import time, pathlib\nif not pathlib.Path({str(begun)!r}).exists():\n    pathlib.Path({str(begun)!r}).touch()\n    time.sleep(60)\n"
+    root = folder({"slow/etls.py": code + constant("slow")})
+    service = serve(root, wait=False, SHUTDOWN_TIMEOUT_SECONDS="3")
+    wait_until(begun.exists, "the load to begin", 5)
+    assert service.server.end(within=10) == 0
+    service = serve(root)
+    assert service.answer("slow") == "slow"
+
+
 def test_ctrl_c_does_not_wait_for_a_load_balancer(serve: Serve, folder: Folder) -> None:
     """A person at a terminal would wait for nothing."""
     service = serve(
