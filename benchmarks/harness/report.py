@@ -53,9 +53,9 @@ def render(plan: Plan, results: Results, facts: dict[str, str], command: str) ->
 def _introduction(plan: Plan, facts: dict[str, str], command: str) -> str:
     lines = [
         f"Measured with `{command}`; [README.md](README.md) says how.",
-        f"{plan.rounds} round{'s' * (plan.rounds > 1)} of {plan.seconds:g} s per cell, {plan.warmup:g} s of warm-up"
-        " before each; every figure is the median of the rounds, spreads are least to most.",
-        "The server has CPU 0, the client the last CPU; every server is one process that answers, as it comes.",
+        f"{plan.rounds} round{'s' * (plan.rounds > 1)} of {plan.seconds:g} s per cell, the forest twice as long,"
+        f" {plan.warmup:g} s of warm-up before each; every figure is the median of the rounds, spreads are least to most.",
+        "The server has CPU 0, the client the last CPU; one process answers, unless a server has a design of its own.",
         f"Ratios are to the control, {read(CONTROL).title}, measured next to each cell in the same round.",
     ]
     return "\n".join(lines) + "\n\n" + table(["", ""], [[name, value] for name, value in facts.items()])
@@ -65,7 +65,15 @@ def _work(plan: Plan, results: Results, peers: list[Peer], work: str) -> list[st
     most = plan.connections[-1]
     head = ["server"]
     head += [f"CPU µs per request, {count} conn." for count in plan.connections]
-    head += ["ratio to the control", "requests/s", "p50 ms", "p99 ms", "p99 / p50", "without an answer"]
+    head += [
+        "ratio to the control",
+        "this server / it",
+        "requests/s",
+        "p50 ms",
+        "p99 ms",
+        "p99 / p50",
+        "without an answer",
+    ]
     rows = []
     for peer in peers:
         row = [_name(peer)]
@@ -73,6 +81,7 @@ def _work(plan: Plan, results: Results, peers: list[Peer], work: str) -> list[st
             _number(figures(results.cells, "cpu_us", peer.name, work, count)) for count in plan.connections
         ]
         row.append(spread(figures(results.cells, "cpu_us_ratio", peer.name, work, most), 2))
+        row.append(_share(results, peer, work, most))
         row += [
             _number(figures(results.cells, key, peer.name, work, most))
             for key in ("rate", "p50_ms", "p99_ms")
@@ -81,6 +90,19 @@ def _work(plan: Plan, results: Results, peers: list[Peer], work: str) -> list[st
         rows.append(row)
     text = f"From the ratio on, the columns are those at {most} connections; the last one counts connections that"
     return [f"{text} got no answer at all while it was measured.", table(head, rows)]
+
+
+def _share(results: Results, peer: Peer, work: str, connections: int) -> str:
+    """Return our CPU time as a part of the peer's, both by way of the control of their round."""
+
+    def ratios(name: str) -> dict[int, float]:
+        wanted = (name, work, connections, 1)
+        cells = [c for c in results.cells if (c["server"], c["work"], c["connections"], c["cpus"]) == wanted]
+        return {cell["round"]: cell["cpu_us_ratio"] for cell in cells if cell["cpu_us_ratio"]}
+
+    ours, its = ratios("ours"), ratios(peer.name)
+    found = [ours[number] / its[number] for number in ours if number in its]
+    return f"{median(found):.2f}" if found else "-"
 
 
 def _unfairness(results: Results, peer: Peer, work: str, connections: int) -> str:
@@ -190,8 +212,6 @@ def _versions(results: Results, peers: Iterable[Peer]) -> list[str]:
 
 def _named(peer: Peer) -> list[str]:
     """Return the packages that matter to a reader: those that its own requirements name."""
-    if peer.role == "ours":
-        return ["bottle", "cheroot", "httptools", "orjson", "pydantic", "prometheus_client"]
     lines = (peer.folder / "requirements.txt").read_text().splitlines()
     packages = [line for line in lines if not line.startswith(("#", "-"))]
     return [package.split("=")[0].split("<")[0].split("[")[0].strip().lower() for package in packages]

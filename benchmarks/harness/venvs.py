@@ -72,7 +72,7 @@ def _fingerprint(requirements: Path) -> str:
     digest = hashlib.sha256()
     for line in requirements.read_text().splitlines():
         digest.update(line.encode())
-        if line.startswith("-r "):
+        if line.startswith(("-r ", "-c ")):
             digest.update(_fingerprint(requirements.parent / line[3:].strip()).encode())
     return digest.hexdigest()
 
