@@ -1,6 +1,7 @@
 """The connection engine: bytes on sockets become WSGI calls, and their answers bytes again.
 
 limits      every size and time that a caller may use up
+rules       what HTTP/1.1 asks of a request beyond the syntax of its fields
 heads       the bytes of a request's head become a checked environ (llhttp, through httptools)
 bodies      bodies by length and in chunks, collected before anything is called
 draining    the phases of the end

@@ -8,8 +8,9 @@ import time
 from web.engine.bodies import ChunkedBody, SizedBody
 from web.engine.call import CALL, Environ, Owner, Request
 from web.engine.connection import Connection
-from web.engine.heads import CHUNKED, HeadReader, check_beginning, too_large
+from web.engine.heads import HeadReader
 from web.engine.limits import Limits
+from web.engine.rules import CHUNKED, check_beginning, too_large
 from web.problems import BodyTooLarge
 
 HEAD_END = b"\r\n\r\n"
