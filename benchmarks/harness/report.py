@@ -54,7 +54,8 @@ def _introduction(plan: Plan, facts: dict[str, str], command: str) -> str:
     lines = [
         f"Measured with `{command}`; [README.md](README.md) says how.",
         f"{plan.rounds} round{'s' * (plan.rounds > 1)} of {plan.seconds:g} s per cell, the forest twice as long,"
-        f" {plan.warmup:g} s of warm-up before each; every figure is the median of the rounds, spreads are least to most.",
+        f" {plan.warmup:g} s of warm-up before each;"
+        " every figure is the median of the rounds, spreads are least to most.",
         "The server has CPU 0, the client the last CPU; one process answers, unless a server has a design of its own.",
         f"Ratios are to the control, {read(CONTROL).title}, measured next to each cell in the same round.",
     ]
