@@ -79,6 +79,12 @@ class Sidecar:
         self.process.wait_for(self.error_file.exists, "a sync to fail", within)
         return str(json.loads(self.error_file.read_text()))
 
+    def wait_for_failures(self, number: int, within: float = 30) -> None:
+        """Wait until this run's syncs have failed so often in a row."""
+        self.process.wait_for(
+            lambda: f'"failCount":{number}' in self.process.output(), f"sync number {number} to fail", within
+        )
+
     def sync_now(self) -> None:
         """Do what the documented command does."""
         os.kill(self.process.pid, signal.SIGHUP)  # the wrapper's id is git-sync's

@@ -37,7 +37,8 @@ def test_git_killed_in_the_middle_of_a_fetch(start: Start) -> None:
     assert fetching
     for pid in fetching:
         os.kill(pid, signal.SIGKILL)
-    stage.sidecar.wait_for_error()
+    stage.host.behave("refuse")
+    stage.sidecar.wait_for_failures(2)
     assert stage.sidecar.link.exists()
     assert stage.answer() == "first"
     stage.host.behave("serve")
@@ -50,9 +51,11 @@ def test_all_of_git_sync_killed_in_the_middle_of_a_fetch(start: Start) -> None:
     stage = start()
     stall_a_fetch(stage)
     stage.sidecar.kill_all()
+    stage.host.behave("refuse")
+    stage.sidecar.start()
+    stage.sidecar.wait_for_failures(1)
     assert stage.sidecar.link.exists()
     stage.host.behave("serve")
-    stage.sidecar.start()
     stage.wait_for_answer("heavy")
     assert_no_leftovers(stage.sidecar.root)
 
