@@ -148,6 +148,13 @@ def test_environ(site):
     }
 
 
+def test_two_empty_lines_are_refused_however_they_come(site):
+    """What is refused in one piece is refused in two."""
+    client = site.client().send(b"\r\n")
+    assert site.client().get("/x").answer().status == 200
+    assert client.send(b"\r\nGET /x HTTP/1.1\r\nHost: t\r\n\r\n").answer().status == 400
+
+
 def test_absolute_target_replaces_the_host(site):
     """A request through a proxy means the host of its target, whatever its Host field says."""
     hosts = []

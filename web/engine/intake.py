@@ -41,15 +41,15 @@ class Intake:
         if connection.unread:
             data = connection.unread + data
             connection.unread = b""
-        if data[:1] == b"\r" and data[:2] == b"\r\n":
-            data = data[2:]  # one empty line before a request line is to be ignored (RFC 9112, section 2.2)
-        end = data.find(HEAD_END) + 4
+        # One empty line before a request line is to be ignored (RFC 9112, section 2.2).
+        begin = 2 if data[:2] == b"\r\n" else 0
+        end = data.find(HEAD_END, begin) + 4
         if end < 4:
-            self._keep_beginning(connection, data)
+            self._keep_beginning(connection, data, begin)
             return None
         if end > self._max_header_bytes:
             raise too_large(data, self._max_header_bytes)
-        fields, length, connection.keep_alive, expects_continue = self._heads.read(data[:end])
+        fields, length, connection.keep_alive, expects_continue = self._heads.read(data[begin:end])
         environ = connection.template | fields
         if length == 0:
             connection.unread = data[end:]
@@ -59,10 +59,10 @@ class Intake:
         connection.environ = environ
         return self._begin_body(connection, length, data[end:], expects_continue=expects_continue)
 
-    def _keep_beginning(self, connection: Connection, data: bytes) -> None:
-        check_beginning(data, self._max_header_bytes)
+    def _keep_beginning(self, connection: Connection, data: bytes, begin: int) -> None:
+        check_beginning(data[begin:], self._max_header_bytes)
         connection.unread = data
-        if data and not connection.has_begun:
+        if not connection.has_begun:
             connection.has_begun = True
             if not connection.is_fresh:
                 connection.expires = time.monotonic() + self._limits.header_timeout_seconds

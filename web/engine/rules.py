@@ -91,8 +91,10 @@ def body_length(environ: Environ) -> int:
     """
     coding = environ.pop("HTTP_TRANSFER_ENCODING", None)
     if coding is None:
-        # llhttp has made sure that these are digits.
-        return int(environ.get("CONTENT_LENGTH") or 0)
+        length = int(environ.get("CONTENT_LENGTH", 0))  # llhttp has made sure that these are digits
+        if "CONTENT_LENGTH" in environ:
+            environ["CONTENT_LENGTH"] = str(length)
+        return length
     if environ["SERVER_PROTOCOL"] == "HTTP/1.0" or "CONTENT_LENGTH" in environ:
         raise RequestMalformed("The body's length is ambiguous.")
     if coding.lower() == "chunked":
