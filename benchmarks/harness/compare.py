@@ -19,7 +19,7 @@ from typing import Any
 from . import client, machine, venvs
 from .peers import BENCHMARKS, CONTROL, Peer, read
 from .server import Server, StartError, Works, running
-from .tree import adopt_orphans
+from .tree import adopt_orphans, end_on_sigterm
 
 IDLE_SECONDS = 1.0
 GROUP = 5
@@ -63,13 +63,13 @@ class Comparison:
         self._one, self._two, client_cpus = machine.cpu_plan()
         os.sched_setaffinity(0, client_cpus)  # the load generator inherits it
         adopt_orphans()
+        end_on_sigterm()
 
     def run(self) -> Results:
         """Install, train, and measure all rounds."""
         self._load = client.build(self.plan.work)
         self._install()
-        works = train(self._binaries[CONTROL], self.plan.work)
-        self._works = {name: works[name] for name in self.plan.works}
+        self._works = train(self._binaries[CONTROL], self.plan.work)
         for number in range(self.plan.rounds):
             for group in self._groups(number):
                 self._measure_group(number, group)
@@ -121,8 +121,6 @@ class Comparison:
         try:
             return stack.enter_context(starting)
         except (StartError, OSError, ValueError, subprocess.SubprocessError) as error:
-            if peer.name == CONTROL:
-                raise
             self._fail(peer, error)
             return None
 

@@ -24,7 +24,8 @@ def order(plan: Plan, results: Results) -> list[Peer]:
         found = figures(results.cells, "cpu_us", peer.name, plan.works[0], plan.connections[-1])
         return median(found) if found else float("inf")
 
-    return sorted((peer for peer in peers if peer.name not in results.failures), key=cost)
+    measured = {cell["server"] for cell in results.cells}
+    return sorted((peer for peer in peers if peer.name in measured), key=cost)
 
 
 def figures(cells: list[Cell], key: str, server: str, work: str, connections: int, cpus: int = 1) -> Figures:
@@ -185,7 +186,11 @@ def _cells(plan: Plan, results: Results, peers: list[Peer]) -> list[str]:
 
 
 def _errors(results: Results) -> list[str]:
-    lines = [f"- {name}: not measured: {reason}" for name, reason in results.failures.items()]
+    measured = {cell["server"] for cell in results.cells}
+    lines = [
+        f"- {name}: {'given up' if name in measured else 'not measured'}: {reason}"
+        for name, reason in results.failures.items()
+    ]
     for cell in results.cells:
         where = f"{cell['server']}, {cell['work']} at {cell['connections']} connections, round {cell['round'] + 1}"
         if "error" in cell:
