@@ -122,6 +122,13 @@ def answer(facade: Facade, attribute: str) -> Any:
     return getattr(owner.named(name), attribute)
 
 
+def run(facade: Facade) -> None:
+    """Run the module behind *facade*, for a caller whose import of it has just ended without."""
+    owner = owner_of(facade)
+    if owner is not None:
+        owner.named(inside(facade, "_name"))
+
+
 def _asked_by_importlib() -> bool:
     return sys._getframe(3).f_code.co_filename.startswith("<frozen importlib")
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import prometheus_client
 
 from loader.callers import OWNER, Callers
+from loader.facades import Facade, run
 
 if TYPE_CHECKING:
     from loader.namespace import Namespace
@@ -69,10 +70,17 @@ def user_of(package: str) -> Namespace | None:
 
 
 def import_module(original: Callable[..., ModuleType], name: str, package: str | None = None) -> ModuleType:
-    """Be `importlib.import_module`: in a model's own code it is as good as an import statement."""
+    """Be `importlib.import_module`: in a model's own code it is as good as an import statement.
+
+    A library that imports a model's module gets a facade; it may want no more than what running the module does.
+    """
     namespace = user_of("importlib")
     module = namespace.statements.import_module(name, package) if namespace is not None else None
-    return original(name, package) if module is None else module
+    if module is None:
+        module = original(name, package)
+        if isinstance(module, Facade):
+            run(module)
+    return module
 
 
 def reload(original: Callable[[ModuleType], ModuleType], module: ModuleType) -> ModuleType:

@@ -75,6 +75,8 @@ def imports() -> Iterator[Imports]:
     yield imports
     imports.uninstall()
     assert process_state() == before
+    for thread in set(threading.enumerate()) - threads:  # those of a pool end some time after the pool
+        thread.join(timeout=20)
     assert set(threading.enumerate()) <= threads
 
 

@@ -180,7 +180,8 @@ def test_a_module_that_fails_leaves_no_half_of_itself(world: World) -> None:
     etls = world.load(
         {
             "etls.py": "def call():\n    import broken\n    return broken",
-            "broken.py": "X = 1\nraise RuntimeError('no database')",
+            "broken.py": "X = 1\nimport other\nraise RuntimeError('no database')",
+            "other.py": "import broken",
         }
     )
     for _ in range(2):

@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 import settings
+from loader.facades import Facade
+from loader.imports import Imports
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
     from types import ModuleType
 
     from tests.loader.conftest import World
@@ -281,6 +284,21 @@ def test_server_code_sees_no_module_of_a_model(world: World) -> None:
         exec(code, {})
 
 
+def test_a_thread_of_nobody_finds_the_only_one(world: World) -> None:
+    """A callback from a native library's thread cannot unpickle, though only one model can be meant."""
+    world.load({"etls.py": "import helpers", "helpers.py": "X = 1"}, name="A")
+    ask = compile("found.append(getattr(sys.modules['helpers'], 'X', None))", "library.py", "exec")
+    ask_server = compile(
+        "found.append(getattr(sys.modules['helpers'], 'X', None))", settings.__file__, "exec"
+    )
+    found: list[object] = []
+    exec(ask, {"found": found, "sys": sys})
+    exec(ask_server, {"found": found, "sys": sys})
+    world.load({"etls.py": "import helpers", "helpers.py": "X = 2"}, name="B")
+    exec(ask, {"found": found, "sys": sys})
+    assert found == [1, None, None]
+
+
 def test_the_servers_own_module_names_are_free_for_models(world: World) -> None:
     """A model with a `settings.py` or a package `web/` gets the server's, or the server gets the model's."""
     import loader
@@ -307,6 +325,32 @@ def test_the_servers_own_module_names_are_free_for_models(world: World) -> None:
         module.__doc__ for module in (settings, logs, loader)
     ]
     assert pickle.loads(pickle.dumps(loader.namespace.Namespace)) is loader.namespace.Namespace
+
+
+def test_a_folder_of_the_server_is_no_installed_module(world: World) -> None:
+    """A model's `charts.py` cannot be found by name, because the server's folder has a `charts/` of YAML files."""
+    files = {
+        "etls.py": "import charts, pickle\nfound = pickle.loads(b'ccharts\\nX\\n.')",
+        "charts.py": "X = 1",
+    }
+    assert world.load(files).found == 1
+
+
+def test_the_working_directory_on_the_search_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A model that changes into its folder is not found by name where `sys.path` has the working directory."""
+    monkeypatch.syspath_prepend("")
+    folder = tmp_path / "Churn"
+    folder.mkdir()
+    code = "import os, pickle\nos.chdir(os.path.dirname(__file__))\nfound = pickle.loads(b'chere_x\\nX\\n.')"
+    (folder / "etls.py").write_text(code)
+    (folder / "here_x.py").write_text("X = 1")
+    imports = Imports()
+    imports.install()
+    try:
+        assert imports.open("Churn", folder, None).load().found == 1
+        assert isinstance(sys.modules["here_x"], Facade)
+    finally:
+        imports.uninstall()
 
 
 def test_a_class_in_the_models_init_of_the_server_process_is_found_as_main(world: World) -> None:

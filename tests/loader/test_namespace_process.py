@@ -205,6 +205,19 @@ def test_a_library_that_imports_a_hanging_module_by_name_holds_no_lock(world: Wo
         del builtins.entered, builtins.gate  # type: ignore[attr-defined]
 
 
+def test_a_library_that_imports_plug_ins_runs_them(world: World) -> None:
+    """Plug-ins that register themselves when they are imported never do, if a library does the importing."""
+    library: dict[str, Any] = {}
+    exec("import importlib\ndef load(name):\n    importlib.import_module(name)", library)
+    etls = world.load(
+        {
+            "etls.py": "seen = []\ndef call(load):\n    load('plugins.one')\n    return seen",
+            "plugins/one.py": "import etls\netls.seen.append('one')",
+        }
+    )
+    assert etls.call(library["load"]) == ["one"]
+
+
 def test_a_library_that_imports_by_name_leaves_the_modules_whole(world: World) -> None:
     """`pkgutil.resolve_name("pkg.sub:X")` leaves a stand-in for the submodule in the model's own package."""
     etls = world.load(
@@ -213,12 +226,13 @@ def test_a_library_that_imports_by_name_leaves_the_modules_whole(world: World) -
                 import pkg, pkgutil
                 found = pkgutil.resolve_name("pkg.sub:X")
                 import pkg.sub
+                same = pkgutil.resolve_name("models_serve.Churn.pkg.sub:X")
                 """,
             "pkg/__init__.py": "",
             "pkg/sub.py": "X = object()",
         }
     )
-    assert (etls.found is etls.pkg.sub.X, type(etls.pkg.sub)) == (True, type(sys))
+    assert (etls.found is etls.same is etls.pkg.sub.X, type(etls.pkg.sub)) == (True, type(sys))
     kinds = [type(module.__spec__.loader).__name__ for module in (etls.pkg, etls.pkg.sub)]
     assert kinds == ["SourceLoader", "SourceLoader"]
 
@@ -325,6 +339,29 @@ def test_what_a_model_put_into_sys_modules_goes_with_it(world: World) -> None:
     assert "by_hand_x" in sys.modules
     namespace.close()
     assert "by_hand_x" not in sys.modules
+
+
+def test_two_instances_of_one_version_share_what_they_put_there(world: World) -> None:
+    """A fresh instance of a version whose calls are stuck loses what it needs when the stuck one is dropped."""
+    code = """
+        import importlib.util, sys
+        from pathlib import Path
+        if "by_hand_y" not in sys.modules:
+            spec = importlib.util.spec_from_file_location("by_hand_y", __file__.replace("etls", "extra"))
+            sys.modules["by_hand_y"] = importlib.util.module_from_spec(spec)
+        sys.path.append(str(Path(__file__).parent / "lib"))
+        def call():
+            import inner
+            return inner.VALUE, "by_hand_y" in sys.modules
+        """
+    files = {"etls.py": code, "extra.py": "", "lib/inner.py": "VALUE = 1"}
+    stuck, fresh = world.open(files), world.open(files)
+    stuck.load()
+    etls = fresh.load()
+    stuck.close()
+    assert etls.call() == (1, True)
+    fresh.close()
+    assert "by_hand_y" not in sys.modules
 
 
 def test_a_compiled_file_without_source_is_imported(world: World) -> None:

@@ -86,6 +86,31 @@ class TestSearchPath:
         assert str(elsewhere) not in sys.path
         sys.modules.pop("far_away_x")
 
+    def test_a_librarys_own_entry_stays(self, world: World) -> None:
+        """A library that a model was the first to import loses the folder where it keeps what it brings along."""
+        folder = f"{Path(pytest.__file__).parents[1]}/brought_along_x"
+        namespace = world.open({"etls.py": f"import sys\nsys.path.append({folder!r})"})
+        namespace.load()
+        namespace.close()
+        assert sys.path.pop() == folder
+
+    def test_two_instances_of_one_version(self, world: World) -> None:
+        """A fresh instance beside a stuck one misses a folder, because the stuck one took it just then."""
+        code = """
+            import sys
+            from pathlib import Path
+            sys.path.append(str(Path(__file__).parent / "lib"))
+            meanwhile()
+            import inner
+            def other():
+                import later
+            """
+        files = {"etls.py": code, "lib/inner.py": "VALUE = 1", "later.py": ""}
+        stuck, fresh = world.open(files), world.open(files)
+        stuck.builtins["meanwhile"] = lambda: None
+        fresh.builtins["meanwhile"] = stuck.load().other
+        assert fresh.load().inner.VALUE == 1
+
     def test_added_at_request_time(self, world: World) -> None:
         """A function that extends `sys.path` when it is called leaks an entry a version."""
         files = {
@@ -144,9 +169,9 @@ class TestWorkingDirectory:
 class TestWarnings:
     @staticmethod
     def is_shown(category: type[Warning]) -> bool:
-        """Say whether a warning of *category* is an error now, as this test run wants it."""
+        """Say whether a warning of *category*, always from this place, is an error, as this test run wants it."""
         try:
-            warnings.warn("a test", category, stacklevel=2)
+            warnings.warn("a test", category, stacklevel=1)
         except category:
             return True
         return False
@@ -206,6 +231,17 @@ class TestWarnings:
         namespace.close()
         assert list(warnings.filters) == before
 
+    def test_a_place_that_warned_once_warns_again(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Python remembers where it has warned; what a model's `default` filter let through once is never seen again."""
+        namespace = world.open({"etls.py": "import warnings\nwarnings.simplefilter('default')"})
+        namespace.load()
+        monkeypatch.setattr(warnings, "showwarning", lambda *_, **__: None)
+        assert self.is_shown(UserWarning) is False
+        namespace.close()
+        assert self.is_shown(UserWarning) is True
+
     def test_loads_that_overlap_keep_their_filters(self, world: World) -> None:
         """A version that is dropped while another one loads takes the filters of that load with it."""
         gone = world.open(
@@ -223,7 +259,8 @@ class TestWarnings:
 
 class TestCollectors:
     CODE = """
-        from prometheus_client import Counter, Gauge, REGISTRY
+        from prometheus_client import Counter, Histogram, REGISTRY
+        SECONDS = Histogram("seconds_of_a_model", "how long")
         CALLS = Counter("calls_of_a_model", "how often")
         def call():
             CALLS.inc()
@@ -238,8 +275,10 @@ class TestCollectors:
         )
         values = [old.load().call(), new.load().call()]
         assert values == [1.0, 1.0]
-        assert [names(space.collectors) for space in (old, new)] == [{"calls_of_a_model"}] * 2
-        assert "calls_of_a_model" not in names(REGISTRY)
+        assert [names(space.collectors) for space in (old, new)] == [
+            {"calls_of_a_model", "seconds_of_a_model"}
+        ] * 2
+        assert names(REGISTRY).isdisjoint({"calls_of_a_model", "seconds_of_a_model"})
 
     def test_a_model_cannot_clear_the_servers_registry(self, world: World) -> None:
         """The usual cure for duplicates, unregistering everything, takes the server's own metrics away."""
@@ -248,6 +287,7 @@ class TestCollectors:
         for collector in list(REGISTRY._collector_to_names):
             REGISTRY.unregister(collector)
         REGISTRY.unregister(CALLS)
+        REGISTRY.unregister(SECONDS)
         """
         namespace = world.open({"etls.py": self.CODE + code})
         namespace.load()
