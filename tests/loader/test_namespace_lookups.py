@@ -327,6 +327,15 @@ def test_the_servers_own_module_names_are_free_for_models(world: World) -> None:
     assert pickle.loads(pickle.dumps(loader.namespace.Namespace)) is loader.namespace.Namespace
 
 
+def test_a_server_module_that_nobody_has_imported_yet(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server's first `import check` gets the `check.py` of a model."""
+    monkeypatch.delitem(sys.modules, "check", raising=False)
+    etls = world.load({"etls.py": "import check", "check.py": "OWN = 1"})
+    scope: dict[str, object] = {}
+    exec(compile("import check\nfile = check.__file__", settings.__file__, "exec"), scope)
+    assert (etls.check.OWN, scope["file"]) == (1, settings.__file__.replace("settings.py", "check.py"))
+
+
 def test_a_folder_of_the_server_is_no_installed_module(world: World) -> None:
     """A model's `charts.py` cannot be found by name, because the server's folder has a `charts/` of YAML files."""
     files = {
