@@ -88,6 +88,7 @@ OUTAGES: dict[str, tuple[dict[str, str | None], int, set[str]]] = {
         set(),
     ),
     "git fails": ({syncs("error"): f"_x9 1+1x{MINUTES}"}, 50, {"GitSyncFailing"}),
+    "git failed for ten minutes": ({syncs("error"): f"_x9 1+1x10 11x{MINUTES}"}, 21, set()),
     "git failed once": ({syncs("error"): f"_x9 1x{MINUTES}"}, 50, set()),
     "git hangs": ({syncs("noop"): f"3x{MINUTES}"}, 60, {"GitNotSynced"}),
     "git hangs for one period": ({syncs("noop"): f"{'3 ' * 60}4x{MINUTES}"}, 80, set()),
@@ -139,7 +140,9 @@ def test_an_outage_fires_its_alert_and_no_other(
 
 def test_another_release_fires_nothing_here(tmp_path: Path) -> None:
     """Two releases in one namespace each have rules; an outage of one must not page the other's team."""
-    outage = {UP: f"0x{MINUTES}", MODEL_UP: f"0x{MINUTES}", GIT_UP: f"1x{MINUTES}", syncs("success"): None}
+    outage = {series: f"0x{MINUTES}" for series in (UP, MODEL_UP)} | {
+        series: f"1x{MINUTES}" for series in (OUTDATED, REFUSED, STUCK, GIT_UP)
+    }
     theirs = {name.replace("models-model-serving", "other"): values for name, values in outage.items()}
     evaluate(tmp_path, HEALTHY | theirs, [firing(60, set())])
 
@@ -149,6 +152,13 @@ def test_the_daily_period_gives_a_pod_two_days(tmp_path: Path) -> None:
     silent = HEALTHY | {syncs("noop"): None}
     evaluate(tmp_path, silent, [firing(119, {"GitNotSynced"})])
     evaluate(tmp_path, silent, [firing(119, set())], period="24h")
+
+
+def test_rare_retries_are_failures_too() -> None:
+    """With a retry each half hour there is none in most windows of five minutes."""
+    rules = [rule for group in rule_groups(repo={"retryPeriod": "30m"})["groups"] for rule in group["rules"]]
+    (failing,) = [rule for rule in rules if rule.get("alert") == "GitSyncFailing"]
+    assert "[5400s]" in failing["expr"]
 
 
 def test_a_commit_is_synced_once_and_never_missed() -> None:

@@ -29,5 +29,6 @@
   | replace "<error-ratio>" (toString $rule.errorRatio)
   | replace "<latency-seconds>" (toString $rule.latencySeconds)
   | replace "<two-periods>" (toString $twoPeriods)
+  | replace "<retry-window>" (include "model-serving.seconds" .Values.repo.retryPeriod | int64 | mul 3 | max 300 | toString)
   | replace "<step>" (max 15 (div $twoPeriods 600) | toString) -}}
 {{- end }}
