@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 #: Statuses whose answers have no body and need no length.
 BODILESS = ("1", "204", "304")
-#: The fields that the server has a say in.
+#: The fields that the server has a say in; OTHER is falsy.
 OTHER, LENGTH, CONNECTION, DATE = range(4)
 KNOWN = {"content-length": LENGTH, "connection": CONNECTION, "date": DATE}
 #: How many spellings of field names are remembered.
@@ -153,20 +153,26 @@ class Responder:
             ValueError: A field would break out of its line, or says another length: the next answer on the connection
                 would be read from the wrong place.
         """
-        kinds, text, lines, closes, is_dated = self._kinds, f"HTTP/1.1 {status}\r\n", 1, False, False
+        kinds, text, lines, closes, is_dated = (
+            self._kinds,
+            f"HTTP/1.1 {status}\r\n",
+            len(headers) + 1,
+            False,
+            False,
+        )
         for name, value in headers:
-            kind = kinds[name]
-            if kind == LENGTH:
-                if length is not None and int(value) != length and not may_differ:
-                    raise ValueError("The body is not as long as its Content-Length says.")
-                length = None
-            elif kind == CONNECTION:
-                closes = True
-                continue
-            elif kind == DATE:
-                is_dated = True
+            if kind := kinds[name]:
+                if kind == LENGTH:
+                    if length is not None and int(value) != length and not may_differ:
+                        raise ValueError("The body is not as long as its Content-Length says.")
+                    length = None
+                elif kind == DATE:
+                    is_dated = True
+                else:
+                    closes = True
+                    lines -= 1
+                    continue
             text += f"{name}: {value}\r\n"
-            lines += 1
         if text.count("\n") != lines or text.count("\r") != lines or "\0" in text:
             raise ValueError("A response header holds a control character.")
         if length is not None:
