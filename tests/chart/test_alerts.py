@@ -140,9 +140,9 @@ def test_an_outage_fires_its_alert_and_no_other(
 
 def test_another_release_fires_nothing_here(tmp_path: Path) -> None:
     """Two releases in one namespace each have rules; an outage of one must not page the other's team."""
-    outage = {series: f"0x{MINUTES}" for series in (UP, MODEL_UP)} | {
-        series: f"1x{MINUTES}" for series in (OUTDATED, REFUSED, STUCK, GIT_UP)
-    }
+    outage = dict.fromkeys((UP, MODEL_UP), f"0x{MINUTES}") | dict.fromkeys(
+        (OUTDATED, REFUSED, STUCK, GIT_UP), f"1x{MINUTES}"
+    )
     theirs = {name.replace("models-model-serving", "other"): values for name, values in outage.items()}
     evaluate(tmp_path, HEALTHY | theirs, [firing(60, set())])
 
