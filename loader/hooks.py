@@ -115,3 +115,12 @@ def add_handler(original: Callable[..., None], logger: logging.Logger, handler: 
     if namespace is not None and handler not in logger.handlers:
         namespace.handlers.append((logger, handler))
     original(logger, handler)
+
+
+def drop_handlers(handlers: list[tuple[logging.Logger, logging.Handler]]) -> None:
+    """Take a version's logging handlers off their loggers and close their files."""
+    while handlers:
+        logger, handler = handlers.pop()
+        logger.removeHandler(handler)
+        with suppress(Exception):  # model code may have written it
+            handler.close()

@@ -15,7 +15,7 @@ from typing import Any
 
 from loader.callers import Callers
 from loader.facades import Facades
-from loader.hooks import Hooks
+from loader.hooks import Hooks, drop_handlers
 from loader.namespace import Namespace
 from loader.siblings import PACKAGE, is_namespace_package
 from loader.side_effects import SideEffects
@@ -70,7 +70,7 @@ class Imports:
             self._open.remove(namespace)
             self.facades.drop(namespace)
             self.side_effects.release(namespace)
-            namespace.drop_handlers()
+            drop_handlers(namespace.handlers)
 
     def calling(self) -> Namespace | None:
         """Return the namespace whose code is calling: the nearest on the stack, else the thread's owner."""

@@ -12,7 +12,7 @@ import builtins
 import logging
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from importlib.machinery import ModuleSpec
 from importlib.util import module_from_spec
 from pathlib import Path
@@ -41,6 +41,8 @@ class Namespace:
     Attributes:
         name: The model's name.
         folder: The snapshot of the model's folder.
+        folders: That, and the snapshot of the shared code if there is any.
+        search: Where its top-level modules are searched for: in these, and in what its code adds to `sys.path`.
         path: The same, ending in `/`, as a model receives it.
         builtins: What the version's modules have for `__builtins__`.
         modules: The version's modules by their plain names.
@@ -53,6 +55,7 @@ class Namespace:
         self.name = name
         self.folder = folder
         self.path = f"{folder}/"
+        self.folders = [folder, *([shared] if shared else [])]
         self._shared = [str(shared)] if shared else []
         self.collectors = CollectorRegistry(auto_describe=True)
         self.handlers: list[tuple[logging.Logger, logging.Handler]] = []
@@ -102,16 +105,6 @@ class Namespace:
         """Take the version out of the process. Its code that still runs keeps its own modules."""
         self._imports.close(self)
 
-    def drop_handlers(self) -> None:
-        """Take the version's logging handlers off their loggers and close their files."""
-        while self.handlers:
-            logger, handler = self.handlers.pop()
-            logger.removeHandler(handler)
-            with suppress(Exception):  # model code may have written it
-                handler.close()
-
-    # --- finding a module of the version ---
-
     def plain(self, name: str) -> str:
         """Return the one name under which the version keeps the module that *name* spells."""
         if name.startswith(f"{self._root}."):
@@ -157,8 +150,6 @@ class Namespace:
             return PACKAGE, self.name
         parent, _, child = name.rpartition(".")
         return parent, child
-
-    # --- running a module ---
 
     def module(self, name: str) -> ModuleType:
         """Return the version's module of this plain name, run on first use.
@@ -216,8 +207,6 @@ class Namespace:
         hint = f"; {parent!r} is not a package" if parent and not self._folders(parent) else ""
         return ModuleNotFoundError(f"No module named {name!r}{hint}", name=name)
 
-    # --- modules looked up by their names (see `loader.callers.Owner`) ---
-
     def carries(self, name: str) -> bool:
         """Say whether *name*, as other code spells it, is a module of this version that may be found by name.
 
@@ -240,8 +229,6 @@ class Namespace:
     def named(self, name: str) -> ModuleType:
         """Return the module *name*, run on first use."""
         return self.module(self.plain(name))
-
-    # --- what its import statements ask ---
 
     def show(self, name: str) -> ModuleType | None:
         """Let *name* be looked up in `sys.modules`; return what stood there in place of the facade, if anything."""

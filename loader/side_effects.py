@@ -13,7 +13,7 @@ import sys
 import threading
 import typing
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import count
@@ -27,10 +27,10 @@ MARK = "model-serving: what stands before this filter was added by load"
 
 
 class Loaded(Protocol):
-    """A version that changes things: its folder, and where its modules are searched for."""
+    """A version that changes things: the folders of its files, and where its modules are searched for."""
 
     name: str
-    folder: Path
+    folders: list[Path]
     search: list[str]
     builtins: dict[str, Any]
 
@@ -91,7 +91,7 @@ class SideEffects:
                     self._restore_filters()
 
     def adopt(self, version: Loaded) -> None:
-        """Move what model code added to `sys.path` inside the version's folder to the version's own search path."""
+        """Move what model code added to `sys.path` inside the version's folders to the version's own search path."""
         if sys.path == self._path:
             return
         with self._lock:
@@ -99,14 +99,14 @@ class SideEffects:
             ours = {
                 place: entry
                 for place, entry in enumerate(sys.path)
-                if entry not in self._path and _is_inside(entry, version.folder)
+                if entry not in self._path and _is_inside(entry, version.folders)
             }
             sys.path[:] = [entry for place, entry in enumerate(sys.path) if place not in ours]
-            # A second instance may be made from the same folder while this one adds its entries.
-            for peer in [peer for peer in self._claims if peer.folder == version.folder]:
-                for place, entry in reversed(ours.items()):
-                    folder = str(Path(entry).absolute())
-                    if folder not in peer.search:
+            for place, entry in reversed(ours.items()):
+                folder = str(Path(entry).absolute())
+                # A second instance of the version, or another model with the same shared code, may have added it.
+                for peer in self._claims:
+                    if folder not in peer.search and _is_inside(folder, peer.folders):
                         peer.search.insert(0 if place < old else len(peer.search), folder)
 
     def release(self, version: Loaded) -> None:
@@ -118,8 +118,9 @@ class SideEffects:
             self._restore_filters()
             self._release_path(version, claims)
             self._release_directory(version, claims)
-        if not any(other.folder == version.folder for other in self._claims):
-            forget_files(version.folder)
+        for folder in version.folders:
+            if not any(folder in other.folders for other in self._claims):
+                forget_files(folder)
         forget_classes(version)
 
     def _claim_filters(self, claims: Claims, mark: str, before: list[Any]) -> None:
@@ -148,7 +149,7 @@ class SideEffects:
 
     def _is_library(self, entry: str) -> bool:
         """Say whether an installed library brought *entry*: it is never imported again, so it needs it for good."""
-        return any(_is_inside(entry, Path(folder)) for folder in self._path if folder.endswith("-packages"))
+        return _is_inside(entry, [Path(folder) for folder in self._path if folder.endswith("-packages")])
 
     def _release_path(self, version: Loaded, claims: Claims) -> None:
         self.adopt(version)
@@ -163,12 +164,11 @@ class SideEffects:
 
     def _release_directory(self, version: Loaded, claims: Claims) -> None:
         now = _directory()
-        others = [
-            other
-            for owner, other in self._claims.items()
-            if owner.folder == version.folder or other.directory == now
-        ]
-        if now is None or (not others and (_is_inside(now, version.folder) or now == claims.directory)):
+        is_needed = any(
+            claim.directory == now or (now is not None and _is_inside(now, owner.folders))
+            for owner, claim in self._claims.items()
+        )
+        if now is None or (not is_needed and (now == claims.directory or _is_inside(now, version.folders))):
             with suppress(OSError):
                 os.chdir(self._home)
 
@@ -201,6 +201,7 @@ def _directory() -> str | None:
         return None
 
 
-def _is_inside(path: str, folder: Path) -> bool:
-    real = os.path.realpath(folder)
-    return os.path.commonpath([os.path.realpath(path), real]) == real
+def _is_inside(path: str, folders: Iterable[Path]) -> bool:
+    path = os.path.realpath(path)
+    real = [os.path.realpath(folder) for folder in folders]
+    return any(os.path.commonpath([path, folder]) == folder for folder in real)

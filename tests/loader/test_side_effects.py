@@ -54,6 +54,18 @@ class TestSearchPath:
         with pytest.raises(ModuleNotFoundError):
             world.load({"etls.py": "import inner"}, name="Other")
 
+    def test_a_folder_of_the_shared_code_is_searched_for_its_models(self, world: World) -> None:
+        """Shared code that puts its own folder on `sys.path` is importable for every model, in its first version."""
+        shared = {
+            "common/__init__.py": "import os, sys\nsys.path.append(os.path.dirname(__file__))",
+            "common/inner.py": "VALUE = 1",
+        }
+        code = {"etls.py": "import common\ndef call():\n    import inner\n    return inner.VALUE"}
+        first = world.load(code, name="A", shared=shared)
+        second = world.load(code, name="B", shared=shared)
+        assert (first.call(), second.call(), "inner" in sys.modules) == (1, 1, True)
+        assert [entry for entry in sys.path if "common" in entry] == []
+
     def test_what_was_inserted_first_is_searched_first(self, world: World) -> None:
         """`sys.path.insert(0, "src")` loses to a file of the same name beside etls.py."""
         code = "import sys\nfrom pathlib import Path\nsys.path.{}\nfrom twice import VALUE"
