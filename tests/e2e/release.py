@@ -107,6 +107,20 @@ class Release:
         found: dict[str, Any] = self.cluster.ask(f"{self.url}/").json()
         return found
 
+    def page_of(self, pod: dict[str, Any]) -> dict[str, Any]:
+        """Return the status page of one pod."""
+        found: dict[str, Any] = self.cluster.ask(f"http://{pod['status']['podIP']}:8080/").json()
+        return found
+
+    def restarts(self, pod: str, container: str) -> int:
+        """Return how often a container was restarted."""
+        return int(container_status(self.cluster.get("pod", pod), container)["restartCount"])
+
+    def end_server(self, pod: str) -> None:
+        """Have the server's process end in the pod, which the kubelet answers with a new container."""
+        command = ["python", "-c", "import os, signal; os.kill(1, signal.SIGTERM)"]
+        self.cluster.kubectl("exec", pod, "-c", "server", "--", *command)
+
     def logs(self, container: str) -> str:
         """Return the log of one container, or why there is none yet."""
         return self.cluster.says("logs", f"deployment/{self.fullname}", "-c", container)

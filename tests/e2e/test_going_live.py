@@ -64,6 +64,28 @@ def test_a_bad_push_keeps_the_old_answers_and_the_status_says_why(git: GitServer
     assert release.score("other").status == 200
 
 
+@pytest.mark.usefixtures("restored")
+def test_a_container_that_crashes_after_a_bad_push_serves_the_last_good_version(
+    git: GitServer, release: Release
+) -> None:
+    """The good commit is gone from the disk by then; a crash must not make a mistake into an outage."""
+    bad = git.push({"constant": model("never", construct='raise ValueError("weights are missing")')})
+    release.sync_now()
+    release.cluster.wait_until(
+        lambda: {release.page_of(pod)["revision"] for pod in release.ready_pods()} == {bad},
+        "every pod to have seen the bad commit",
+        within=30,
+    )
+    crashed = release.pods()[0]["metadata"]["name"]
+    release.end_server(crashed)
+    release.cluster.wait_until(
+        lambda: len(release.ready_pods()) == 2 and release.restarts(crashed, "server") == 1,
+        "the container to be back",
+        within=60,
+    )
+    assert release.answers("constant") == ["first", "first"]
+
+
 def test_after_a_bad_push_a_good_one_heals(git: GitServer, release: Release) -> None:
     """Nobody must have to restart pods after a mistake."""
     git.push({"constant": model("never", construct='raise ValueError("weights are missing")')})
