@@ -4,6 +4,7 @@ import os
 import platform
 import shutil
 import subprocess
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -19,6 +20,26 @@ def describe() -> dict[str, str]:
         "load before": f"{os.getloadavg()[0]:.2f} (1-minute average)",
         "commit": _commit(),
     }
+
+
+class Disturbance:
+    """How much of the CPUs was taken by what is not part of the run: the reader's measure of how quiet it was."""
+
+    def __init__(self) -> None:
+        self._before = self._now()
+
+    def share(self) -> str:
+        """Return the part of all CPUs that others took since this object was made."""
+        wall, busy, own = (now - before for now, before in zip(self._now(), self._before, strict=True))
+        return f"{max(0.0, busy - own) / (wall * (os.cpu_count() or 1)):.0%} of the CPUs"
+
+    @staticmethod
+    def _now() -> tuple[float, float, float]:
+        """Return seconds of wall time, of busy CPUs, and of our own and our ended children's CPU time."""
+        fields = Path("/proc/stat").read_text().splitlines()[0].split()[1:9]
+        user, nice, system, _idle, _iowait, *interrupts_and_steal = map(int, fields)
+        busy = (user + nice + system + sum(interrupts_and_steal)) / os.sysconf("SC_CLK_TCK")
+        return time.monotonic(), busy, sum(os.times()[:4])
 
 
 def cpu_plan() -> tuple[set[int], set[int], set[int]]:
