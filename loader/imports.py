@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import importlib
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from importlib.abc import Loader
 from importlib.machinery import ModuleSpec, PathFinder
 from importlib.util import module_from_spec
@@ -71,6 +69,7 @@ class Imports:
             self.facades.drop(namespace)
             self.side_effects.release(namespace)
             drop_handlers(namespace.handlers)
+            self._is_free.clear()
 
     def calling(self) -> Namespace | None:
         """Return the namespace whose code is calling: the nearest on the stack, else the thread's owner."""
@@ -84,10 +83,7 @@ class Imports:
             What model code, or an extension module, had put under the name by itself.
         """
         top = name.partition(".")[0]
-        if not self.is_free(top):
-            self._import_shadowed(top)
-            return None
-        if namespace not in self._open:
+        if namespace not in self._open or not self.is_free(top):
             return None
         if top not in sys.modules and self._is_of_server(top):
             self._import_own(top)
@@ -112,13 +108,6 @@ class Imports:
             if spec is not None:
                 return not (is_namespace_package(spec) or self._is_of_server(top) or self._is_of_model(spec))
         return False
-
-    @staticmethod
-    def _import_shadowed(top: str) -> None:
-        """Import the standard module that a model's file shadows: dataclasses stumbles over a missing one."""
-        if top in sys.stdlib_module_names - {"antigravity", "this"} and top not in sys.modules:
-            with suppress(ImportError):
-                importlib.import_module(top)
 
     def _import_own(self, top: str) -> None:
         """Import a module of the server's that the server has not used yet: a facade must fall back on something."""

@@ -119,12 +119,17 @@ class Namespace:
         return self._aliases[name]
 
     def find(self, name: str) -> ModuleSpec | None:
-        """Return the spec of the version's module of this plain name, or None: it is not the version's."""
+        """Return the spec of the version's module of this plain name, or None: it is not the version's.
+
+        Where an installed module has the name, the spec's is `models_serve.<Model>.calendar`: whoever looks for the
+        module that a class says it is from finds the model's own.
+        """
         spec = self._specs.get(name)
         if spec is None:
             parent, _ = self._split(name)
-            spec = find(name, self._folders(parent))
-            if spec is None or (not parent and self._is_shadow_of_data(spec)):
+            is_free = self._imports.is_free(name.partition(".")[0])
+            spec = find(name if is_free else f"{self._root}.{name}", self._folders(parent))
+            if spec is None or (not parent and not is_free and self._is_hidden(name, spec)):
                 return None
             self._specs[name] = spec
         return spec
@@ -138,11 +143,10 @@ class Namespace:
         spec = self.find(parent)
         return (spec.submodule_search_locations or []) if spec else []
 
-    def _is_shadow_of_data(self, spec: ModuleSpec) -> bool:
-        # A built-in module is no file, nothing stands before it. A folder `pandas/` full of CSV files is no pandas.
-        if spec.name in sys.builtin_module_names:
-            return True
-        return is_namespace_package(spec) and self._imports.is_installed(spec.name)
+    @staticmethod
+    def _is_hidden(name: str, spec: ModuleSpec) -> bool:
+        # Nothing stands before a built-in module. A folder `pandas/` full of CSV files is no pandas.
+        return name in sys.builtin_module_names or is_namespace_package(spec)
 
     def _split(self, name: str) -> tuple[str, str]:
         """Return the parent's name and the last part. A model's name may have dots of its own."""
@@ -176,7 +180,7 @@ class Namespace:
         spec = self.find(name)
         if spec is None:
             raise self._missing(name)
-        self.show(name)
+        self.show(spec.name)
         module = self.modules[name] = module_from_spec(spec)
         vars(module)["__builtins__"] = self.builtins
         try:
@@ -187,7 +191,7 @@ class Namespace:
             raise
         finally:
             # An extension module, and one that puts another object in its own place, wrote to `sys.modules`.
-            stand_in = self.show(name)
+            stand_in = self.show(spec.name)
         if stand_in is not None:
             self.modules[name] = stand_in
 
@@ -215,7 +219,7 @@ class Namespace:
         if name not in self._carried:
             plain = self.plain(name)
             is_there = plain in self.modules or self.find(plain) is not None
-            self._carried[name] = is_there and self._imports.is_free(plain.partition(".")[0])
+            self._carried[name] = is_there and self._imports.is_free(name.partition(".")[0])
         return self._carried[name]
 
     def spec(self, name: str) -> ModuleSpec | None:
@@ -239,10 +243,6 @@ class Namespace:
     def is_settled(self) -> bool:
         """Say whether no module of the version is being run just now."""
         return self._turns.are_over()
-
-    def is_shared(self, file: object) -> bool:
-        """Say whether *file* is one of the shared code."""
-        return bool(self._shared) and str(file).startswith(f"{self._shared[0]}/")
 
     def is_of_other_models(self, top: str) -> bool:
         """Say whether only models, and this is none of them, have a module of this top-level name."""

@@ -107,8 +107,9 @@ class Statements:
 
     def _absolute(self, name: str, scope: Mapping[str, Any], level: int) -> str:
         namespace = self._namespace
-        package = scope.get("__package__") or ""
-        parts = [PACKAGE] if namespace.is_shared(scope.get("__file__")) else [PACKAGE, namespace.name]
+        package = namespace.plain(scope.get("__package__") or "")
+        file, shared = str(scope.get("__file__")), tuple(f"{folder}/" for folder in namespace.folders[1:])
+        parts = [PACKAGE] if file.startswith(shared) else [PACKAGE, namespace.name]
         parts += package.removeprefix(PACKAGE).lstrip(".").split(".") if package else []
         if level > len(parts):
             raise ImportError("attempted relative import beyond the folder of the models")

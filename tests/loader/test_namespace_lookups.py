@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import sys
 import threading
@@ -452,12 +453,48 @@ def test_logging_is_configured_with_classes_of_the_model(world: World) -> None:
     assert type(etls.handler).__module__ == "helpers"
 
 
-def test_a_dataclass_in_a_file_named_like_a_standard_module(world: World) -> None:
-    """A sibling `profile.py` with string annotations does not load: nobody has imported Python's own yet."""
-    sys.modules.pop("sched", None)
-    code = "from __future__ import annotations\nimport dataclasses\n@dataclasses.dataclass\nclass Row:\n    x: int = 1"
-    etls = world.load({"etls.py": "from sched import Row", "sched.py": code})
-    assert etls.Row().x == 1
+SHADOWS = """
+    from __future__ import annotations
+    import dataclasses, pickle, sys, typing
+    from . import inner
+    from ..helpers import H
+    from pydantic import BaseModel
+    @dataclasses.dataclass
+    class Row:
+        x: Kind
+    Kind = int
+    class Valid(BaseModel):
+        row: Row
+    def answers():
+        hints = typing.get_type_hints(Row)["x"] is Kind
+        round_trip = type(pickle.loads(pickle.dumps(Row(1)))) is Row is type(pickle._loads(pickle._dumps(Row(1))))
+        return hints, round_trip, sys.modules[__name__].Row is Row, Valid(row={"x": 1}).row.x, inner.H is H
+    """
+
+
+@pytest.mark.parametrize("name", ["sched", "json", "yaml_x"])
+def test_a_file_named_like_an_installed_module_is_whole(world: World, name: str) -> None:
+    """In a sibling `profile.py` a dataclass does not load, a type is not found, an object cannot be pickled."""
+    files = {
+        f"{name}/__init__.py": SHADOWS,
+        f"{name}/inner.py": "from helpers import H",
+        "helpers.py": "class H: pass",
+    }
+    code = f"""
+        import pickle, {name}, {name}.inner
+        def save():
+            return pickle.dumps({name}.Row(1))
+        def read(blob):
+            return pickle.loads(blob)
+        """
+    first = world.load({"etls.py": code, **files})
+    second = world.load({"etls.py": code, **files}, version="2")
+    for etls in (first, second):
+        assert vars(etls)[name].answers() == (True, True, True, 1, True)
+    assert type(second.read(first.save())) is vars(second)[name].Row
+    assert name not in ("sched", "json") or sys.modules.get(name, json).__file__.startswith(
+        json.__file__[:12]
+    )
 
 
 def test_a_model_may_reload_its_own_module(world: World) -> None:
