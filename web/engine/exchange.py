@@ -112,7 +112,8 @@ class Exchange:
         if connection.watched == events:
             return
         if not events:
-            self.epoll.unregister(connection.fd)
+            with contextlib.suppress(OSError):  # the thread that answers it has just closed it
+                self.epoll.unregister(connection.fd)
         elif connection.watched:
             self.epoll.modify(connection.fd, events)
         else:
