@@ -191,7 +191,9 @@ def test_all_gives_each_model_its_own_end(serve: Serve, folder: Folder, tmp_path
 
 def test_models_of_one_all_request_do_not_share_their_variables(serve: Serve, folder: Folder) -> None:
     """A model that takes a variable out would change what the others see."""
-    code = "class M:\n    def transform_predict(self, variables):\n        return {'got': variables.pop('x')}\n"
+    code = (
+        "class M:\n    def transform_predict(self, variables):\n        return {'got': variables.pop('x')}\n"
+    )
     service = serve(folder({f"{name}/etls.py": code for name in "abc"}))
     assert service.post("all", {"x": 1}).json() == {name: {"got": 1} for name in "abc"}
 
