@@ -164,11 +164,11 @@ class SideEffects:
 
     def _release_directory(self, version: Loaded, claims: Claims) -> None:
         now = _directory()
-        is_needed = any(
-            claim.directory == now or (now is not None and _is_inside(now, owner.folders))
-            for owner, claim in self._claims.items()
-        )
-        if now is None or (not is_needed and (now == claims.directory or _is_inside(now, version.folders))):
+        if now is not None and now != claims.directory and not _is_inside(now, version.folders):
+            return
+        if now is None or not any(
+            claim.directory == now or _is_inside(now, owner.folders) for owner, claim in self._claims.items()
+        ):
             with suppress(OSError):
                 os.chdir(self._home)
 
