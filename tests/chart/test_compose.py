@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,7 @@ def start(
     stand_in.chmod(0o755)
     shell, option, script = GIT_SYNC["entrypoint"]
     script = script.replace("$$", "$").replace("/secrets/", f"{folder}/secrets/")
-    script = script.replace("/git-sync.sh", str(CHART / "files" / "git-sync.sh"))
+    script = script.replace("/git-sync.sh", shlex.quote(str(CHART / "files" / "git-sync.sh")))
     sync = {
         "SYNC_COMMAND": str(stand_in),
         "SYNC_ROOT": str(folder),

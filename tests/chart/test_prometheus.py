@@ -70,9 +70,12 @@ class Prometheus(Process):
     def get(self, path: str, **parameters: str) -> Any:
         """Return the data of an answer, or None while it does not answer."""
         try:
-            answer = requests.get(f"{self.url}/{path}", params=parameters, timeout=5).json()
+            response = requests.get(f"{self.url}/{path}", params=parameters, timeout=5)
         except requests.ConnectionError:
             return None
+        if response.status_code == 503:  # it listens before it is ready
+            return None
+        answer = response.json()
         assert answer["status"] == "success", answer
         return answer["data"]
 
