@@ -5,17 +5,11 @@ from __future__ import annotations
 import datetime
 import os
 import sys
-import threading
-import timeit
-import traceback
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from tests.loader.conftest import World
 
 
@@ -25,18 +19,6 @@ def test_models_with_the_same_file_names_each_get_their_own(world: World) -> Non
     first = world.load({**files, "helpers.py": "NAME = 'a'", "pkg/sub.py": "NAME = 'a'"}, name="A")
     second = world.load({**files, "helpers.py": "NAME = 'b'", "pkg/sub.py": "NAME = 'b'"}, name="B")
     assert [first.helpers.NAME, first.NAME, second.helpers.NAME, second.NAME] == ["a", "a", "b", "b"]
-
-
-def test_versions_alive_at_once_import_their_own_files_at_request_time(world: World) -> None:
-    """During a swap, calls inside the old version run the new version's code."""
-    etls = "def call():\n    import late\n    from pkg import sub\n    return late.NAME, sub.NAME"
-
-    def version(name: str) -> dict[str, str]:
-        return {"etls.py": etls, "late.py": f"NAME = {name!r}", "pkg/sub.py": f"NAME = {name!r}"}
-
-    old = world.load(version("old"), version="1")
-    new = world.load(version("new"), version="2")
-    assert [old.call(), new.call(), old.call()] == [("old", "old"), ("new", "new"), ("old", "old")]
 
 
 @pytest.mark.parametrize(
@@ -111,13 +93,6 @@ def test_shared_code_keeps_apart_from_a_sibling_of_its_name(world: World) -> Non
     assert (etls.common.NAME, etls.NAME) == ("own", "shared")
 
 
-@pytest.mark.parametrize("statement", ["import models_serve.Other.helpers", "from models_serve import Other"])
-def test_another_models_folder_is_refused_with_the_way_out(world: World, statement: str) -> None:
-    """A model that uses another's files breaks when the other changes, and nothing says why."""
-    with pytest.raises(ImportError, match="beside the models"):
-        world.load({"etls.py": statement})
-
-
 def test_a_sibling_shadows_an_installed_module_for_the_model_alone(world: World) -> None:
     """A `calendar.py` beside etls.py breaks `datetime.strptime` for the whole process."""
     etls = world.load(
@@ -175,55 +150,6 @@ def test_modules_that_import_each_other_load(world: World) -> None:
     assert (etls.a.b.x(), etls.one.two.x()) == (1, 2)
 
 
-def test_a_module_that_fails_leaves_no_half_of_itself(world: World) -> None:
-    """The second import of a broken file gives an empty module and another error."""
-    etls = world.load(
-        {
-            "etls.py": "def call():\n    import broken\n    return broken",
-            "broken.py": "X = 1\nimport other\nraise RuntimeError('no database')",
-            "other.py": "import broken",
-        }
-    )
-    for _ in range(2):
-        with pytest.raises(RuntimeError, match="no database"):
-            etls.call()
-    assert "broken" not in etls.__builtins__["__model_namespace__"].modules
-
-
-@pytest.mark.parametrize(
-    ("statement", "message"),
-    [
-        ("import nothing_here", "No module named 'nothing_here'"),
-        ("import helpers.more", "No module named 'helpers.more'; 'helpers' is not a package"),
-        ("from pkg import nothing", r"cannot import name 'nothing' from 'pkg' \(.*__init__.py\)"),
-        ("from . import nothing", "cannot import name 'nothing'"),
-        ("from .nothing import x", "No module named 'nothing'"),
-        ("from ... import x", "beyond"),
-    ],
-)
-def test_a_failing_import_says_what_python_says(world: World, statement: str, message: str) -> None:
-    """The author cannot tell from the status which name is wrong."""
-    with pytest.raises(ImportError, match=message):
-        world.load({"etls.py": statement, "helpers.py": "", "pkg/__init__.py": ""})
-
-
-def test_a_module_of_another_model_is_not_there(world: World) -> None:
-    """`try: import fast except ImportError` takes the module of another model for its own."""
-    world.load({"etls.py": "import fast", "fast.py": ""}, name="A")
-    etls = world.load({"etls.py": "try:\n    import fast\nexcept ImportError:\n    fast = None"}, name="B")
-    assert etls.fast is None
-
-
-def test_syntax_errors_name_the_file(world: World) -> None:
-    """The status shows a broken line without its file."""
-    with pytest.raises(SyntaxError) as caught:
-        world.load({"etls.py": "import helpers", "helpers.py": "x = = 1"})
-    assert (caught.value.filename, caught.value.lineno) == (
-        str(world.root / "models/1/Churn/helpers.py"),
-        1,
-    )
-
-
 def test_modules_know_where_they_are(world: World) -> None:
     """`Path(__file__).parent / "model.bin"` points nowhere; spaces and accents in the path break it."""
     namespace = world.open(
@@ -259,28 +185,6 @@ def test_star_import_and_module_getattr(world: World) -> None:
     assert (etls.sub.__name__, etls.X, etls.anything) == ("pkg.sub", 1, "ANYTHING")
 
 
-def test_imports_in_threads_of_the_model(world: World) -> None:
-    """A thread that a model starts finds nothing, or another model's file."""
-    etls = world.load(
-        {
-            "etls.py": """
-                import threading
-                found = []
-                def work():
-                    import helpers
-                    found.append(helpers.NAME)
-                def call():
-                    thread = threading.Thread(target=work)
-                    thread.start()
-                    thread.join()
-                    return found
-                """,
-            "helpers.py": "NAME = 'own'",
-        }
-    )
-    assert etls.call() == ["own"]
-
-
 def test_a_package_beside_the_model_may_be_a_module_that_replaces_itself(world: World) -> None:
     """`sys.modules[__name__] = object()` in a sibling is lost, or answers for other models."""
     etls = world.load(
@@ -290,23 +194,6 @@ def test_a_package_beside_the_model_may_be_a_module_that_replaces_itself(world: 
         }
     )
     assert etls.config.rate == 0.5
-
-
-def test_a_hundred_threads_run_a_module_once(world: World) -> None:
-    """Concurrent first calls run a sibling's top-level code several times."""
-    etls = world.load(
-        {
-            "etls.py": "runs = []\ndef call():\n    from late import VALUE\n    return VALUE",
-            "late.py": "import etls, time\netls.runs.append(1)\ntime.sleep(0.05)\nVALUE = 7",
-        }
-    )
-    values: list[int] = []
-    threads = [threading.Thread(target=lambda: values.append(etls.call())) for _ in range(100)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(timeout=20)
-    assert (values, etls.runs) == ([7] * 100, [1])
 
 
 def test_the_package_file_of_a_model_folder(world: World) -> None:
@@ -319,45 +206,3 @@ def test_the_package_file_of_a_model_folder(world: World) -> None:
         "__init__.py": "from Churn.etls import Model",
     }
     assert world.load(broken, version="2").helpers.__name__ == "helpers"
-
-
-def test_tracebacks_show_the_models_files_only(world: World) -> None:
-    """The status keeps the last lines of a traceback, and they are all of the server's import machinery."""
-    files = {
-        "etls.py": "import a",
-        "a.py": "from pkg import b",
-        "pkg/b.py": "import importlib\nimportlib.import_module('c')",
-    }
-    with pytest.raises(KeyError) as caught:
-        world.load({**files, "c.py": "{}['x']"})
-    frames = [Path(frame.filename).name for frame in traceback.extract_tb(caught.value.__traceback__)]
-    assert [
-        name for name in frames if "test_" not in name and name not in ("conftest.py", "namespace.py")
-    ] == [
-        "etls.py",
-        "a.py",
-        "b.py",
-        "c.py",
-    ]
-
-
-def test_an_import_inside_a_call_costs_what_it_costs_anywhere(world: World) -> None:
-    """Each request pays for looking its modules up on the disk again."""
-    code = """
-        def own():
-            from helpers import VALUE
-        def relative():
-            from .pkg import sub
-        def library():
-            from json import dumps
-        def nothing():
-            pass
-        """
-    etls = world.load({"etls.py": code, "helpers.py": "VALUE = 1", "pkg/sub.py": ""})
-
-    def microseconds(call: Callable[[], None]) -> float:
-        return min(timeit.repeat(call, number=1000, repeat=20)) * 1000
-
-    base = microseconds(etls.nothing)
-    extra = {call.__name__: microseconds(call) - base for call in (etls.own, etls.relative, etls.library)}
-    assert {name for name, cost in extra.items() if cost > 2} == set(), extra
