@@ -16,6 +16,7 @@ from typing import Any, TextIO
 
 import orjson
 
+from loader.callers import Callers
 from loader.context import current_call
 
 OURS = "model_serving"
@@ -38,6 +39,8 @@ def fields_of(record: logging.LogRecord) -> dict[str, Any]:
         fields |= {"event": "logged", "logger": record.name, "message": text}
     if (call := current_call.get()) is not None:
         fields |= {key: value for key, value in call._asdict().items() if value is not None}
+    elif (owner := Callers.thread_owner()) is not None:  # a thread that a model has started itself
+        fields["model"] = owner.name
     fields |= {
         key: value for key, value in vars(record).items() if key not in STANDARD and not key.startswith("_")
     }
@@ -182,6 +185,9 @@ class Logs:
         if self._handler is not None and (root.handlers != [self._handler] or logging.root.manager.disable):
             root.handlers[:] = [self._handler]
             logging.disable(logging.NOTSET)
+        for name, logger in logging.root.manager.loggerDict.items():
+            if name.startswith(OURS) and isinstance(logger, logging.Logger):
+                logger.disabled = False  # a model's dictConfig disables what was there before it
         # Libraries are quiet; what this server and model code say follows LOG_LEVEL.
         root.setLevel(max(logging.getLevelName(self._level), logging.INFO))
         logging.getLogger(OURS).setLevel(self._level)

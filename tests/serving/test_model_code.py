@@ -50,9 +50,20 @@ class M:
     assert lines["native"]["event"] == lines["child"]["event"] == "written"
 
 
+def test_a_thread_of_a_models_own_is_named_in_the_log(serve: Serve, folder: Folder) -> None:
+    """What a refresher in the background says could be any model's."""
+    code = "import threading\nclass M:\n    def transform_predict(self):\n"
+    code += "        thread = threading.Thread(target=print, args=('from a thread',))\n"
+    code += "        thread.start()\n        thread.join()\n        return {}\n"
+    service = serve(folder({"m/etls.py": code}))
+    assert service.post("m").ok
+    assert [record["model"] for record in records(service) if record.get("text") == "from a thread"] == ["m"]
+
+
 def test_logging_set_up_by_a_model_does_not_break_the_log(serve: Serve, folder: Folder) -> None:
     """One basicConfig(force=True) would take the server's own log away."""
-    code = "import logging\nlogging.basicConfig(force=True, format='odd %(message)s')\nlogging.disable(logging.ERROR)\n"
+    code = "import logging, logging.config\nlogging.basicConfig(force=True, format='odd %(message)s')\n"
+    code += "logging.disable(logging.ERROR)\nlogging.config.dictConfig({'version': 1})\n"
     service = serve(folder({"m/etls.py": code + constant(1)}))
     assert service.answer("m") == 1
     service.post("nothing")
