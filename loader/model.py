@@ -27,7 +27,15 @@ EXAMPLE = "example.json"
 TAIL_LINES = 12
 MISSING_LIBRARY = re.compile(r"(lib[\w.+-]+\.so[\w.]*): cannot open shared object file")
 #: Debian's package of a library that wheels are known to link but not to carry.
-DEBIAN_PACKAGES = {"libgomp.so.1": "libgomp1", "libGL.so.1": "libgl1", "libglib-2.0.so.0": "libglib2.0-0"}
+DEBIAN_PACKAGES = {
+    "libGL.so.1": "libgl1",
+    "libgfortran.so.5": "libgfortran5",
+    "libglib-2.0.so.0": "libglib2.0-0",
+    "libgomp.so.1": "libgomp1",
+    "libodbc.so.2": "libodbc2",
+    "libpq.so.5": "libpq5",
+    "libsndfile.so.1": "libsndfile1",
+}
 
 
 class Codec(NamedTuple):
