@@ -113,7 +113,7 @@ def test_a_waiting_call_past_its_deadline_never_runs(serve, wait_until):
     wait_until(lambda: slow.entered, "the first call to begin")
     second = site.client().get("/slow?b")
     assert (first.answer().status, second.answer().status) == (504, 503)
-    assert site.expired == [True, False]
+    assert (site.expired, slow.lane.waiting) == ([True, False], 0)
     slow.let_go(2)
     wait_until(lambda: slow.lane.running == 0, "the lane to be empty")
     assert slow.entered == ["a"]

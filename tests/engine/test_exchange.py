@@ -51,6 +51,13 @@ def test_close_when_the_client_says_so(site):
     assert client.rest() == b""
 
 
+def test_bytes_behind_the_last_request_do_not_reset_the_connection(site):
+    """A client that goes on sending gets to read its last answer, and the end of the stream behind it."""
+    client = site.client().get("/x", "Connection: close").send(b"x" * 1_000_000)
+    assert client.answer().status == 200
+    assert client.rest() == b""
+
+
 def test_http_1_0_closes(site):
     """An HTTP/1.0 client waits for the end of the stream."""
     client = site.client().send(b"GET /x HTTP/1.0\r\n\r\n")

@@ -76,6 +76,7 @@ REFUSED = {
     "a Host with a user": (get(host=b"Host: me@test\r\n"), 400),
     "two hosts in one Host": (get(host=b"Host: test, other\r\n"), 400),
     "a Host with a port that is no number": (get(host=b"Host: test:http\r\n"), 400),
+    "two Content-Types": (get(b"Content-Type: a/b", b"Content-Type: c/d"), 400),
     # The length of the body.
     "a negative length": (post(b"Content-Length: -1"), 400),
     "a length with a plus": (post(b"Content-Length: +5", body=b"hello"), 400),
@@ -128,6 +129,7 @@ REFUSED = {
     "a chunk size that ends in a bare CR": (CHUNKED + b"5\rhello\r\n0\r\n\r\n", 400),
     "a chunk size beyond 64 bits": (CHUNKED + b"1" + b"0" * 16 + b"\r\n", 400),
     "a chunk longer than its size": (CHUNKED + b"5\r\nhelloo\r\n0\r\n\r\n", 400),
+    "a chunk that ends in other bytes": (CHUNKED + b"5\r\nhelloXX0\r\n\r\n", 400),
     "a chunk that ends in a bare LF": (CHUNKED + b"5\r\nhello\n0\r\n\r\n", 400),
     "a chunk extension without a name": (CHUNKED + b"5;\r\nhello\r\n0\r\n\r\n", 400),
     "a chunk extension with a bare LF": (CHUNKED + b"5;a\nb\r\nhello\r\n0\r\n\r\n", 400),

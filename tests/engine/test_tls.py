@@ -22,7 +22,7 @@ def secure(serve):
 def wrap():
     """What a client wraps its socket with."""
     context = ssl.create_default_context(cafile=CERTIFICATE)
-    return lambda sock: context.wrap_socket(sock, server_hostname="localhost")
+    return lambda sock: context.wrap_socket(sock, server_hostname="localhost", suppress_ragged_eofs=False)
 
 
 def test_requests_over_tls(secure, wrap):

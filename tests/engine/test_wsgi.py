@@ -157,6 +157,8 @@ FLAWS = {
     "a status that is no str": (b"200 OK", FINE[1], FINE[2], 1),
     "headers that are no list": ("200 OK", (("Content-Length", "5"),), FINE[2], 1),
     "a header with a line ending": ("200 OK", [("X", "a\r\nSet-Cookie: b")], FINE[2], 1),
+    "a header with a bare LF": ("200 OK", [("X", "a\nSet-Cookie: b")], FINE[2], 1),
+    "a header with a bare CR": ("200 OK", [("X", "a\rSet-Cookie: b")], FINE[2], 1),
     "a header beyond latin-1": ("200 OK", [("X", "\u20ac")], FINE[2], 1),
     "too long a body": ("200 OK", FINE[1], [b"hello!"], 1),
     "too short a body": ("200 OK", FINE[1], [b"hell"], 1),

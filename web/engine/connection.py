@@ -113,22 +113,12 @@ class Connection:
             if data is not None:
                 return data
         try:
-            data = self.socket.recv(RECEIVE_BYTES)
-            if self.is_tls:
-                data += self._receive_decrypted()
+            # Also with TLS nothing is left that epoll would not know of: a record is smaller than this.
+            return self.socket.recv(RECEIVE_BYTES)
         except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
             return None
         except ssl.SSLEOFError:
             return b""
-        return data
-
-    def _receive_decrypted(self) -> bytes:
-        """Return the rest of the TLS record: epoll does not know of it."""
-        sock: Any = self.socket
-        pieces = []
-        while pending := sock.pending():
-            pieces.append(sock.recv(pending))
-        return b"".join(pieces)
 
     def send(self, data: bytes, held: HeldSocket | None = None) -> bool:
         """Send *data* as far as the client takes it now; True when nothing is left to send.
