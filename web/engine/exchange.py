@@ -18,7 +18,7 @@ from web.engine.pool import Pool
 from web.engine.replies import Responder
 
 #: How long a client may still send after the last answer, so that it gets to read that.
-LINGER_SECONDS = 2.0
+LINGER_SECONDS = 1.0
 IN, OUT = select.EPOLLIN, select.EPOLLOUT
 
 

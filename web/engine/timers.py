@@ -26,7 +26,7 @@ class Timers:
         self._calls = calls
         self._acceptor = acceptor
         self._drain = drain
-        self._sweep_seconds = max(0.01, min(1.0, limits.shortest_seconds / 4))
+        self._sweep_seconds = max(0.01, min(0.5, limits.shortest_seconds / 4))
         self._next_sweep = 0.0
 
     def due(self) -> float | None:
