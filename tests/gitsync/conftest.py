@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 import requests
 
-from tests.gitsync.host import Author, GitHost
+from tests.gitsync.host import PASSWORD, Author, GitHost
 from tests.gitsync.sidecar import Sidecar, git_sync_binary
 from tests.processes import Server, wait_until
+from tests.publishing import write_tree
 
 HERE = Path(__file__).resolve().parent
 MODEL = """
@@ -105,8 +106,9 @@ def start(tmp_path: Path) -> Iterator[Start]:
             author = Author(tmp_path, host)
             revision = author.push(model("first"))
             folder = tmp_path / "sidecar"
-            folder.mkdir()
-            sidecar = Sidecar(folder, root or folder / "git", host.url, changes, **repo)
+            write_tree(folder / "secret", {"password": PASSWORD})
+            where = root or folder / "git"
+            sidecar = Sidecar(folder, where, {"url": host.url, **repo}, changes=changes or {})
             stage = Stage(host, author, sidecar, tmp_path / "state")
             stack.callback(stage.close)
             sidecar.start()

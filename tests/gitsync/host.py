@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import gzip
+import json
 import os
 import shutil
 import subprocess
@@ -20,7 +21,16 @@ from tests.publishing import IDENTITY, write_tree
 #: refuse: hang up without a word; hang: take requests and never answer; stall: stop halfway through the objects.
 Behaviour = Literal["serve", "refuse", "hang", "stall"]
 USERNAME, PASSWORD = "reader", "a-password-that-is-nowhere-else"
-ALLOWED = "Basic " + base64.b64encode(f"{USERNAME}:{PASSWORD}".encode()).decode()
+#: What the host's API gives to a GitHub App that says who it is.
+APP_TOKEN, APP_ISSUER = "a-token-for-an-hour", "4711"
+
+
+def basic(username: str, password: str) -> str:
+    """Return the header that carries a user name and a password."""
+    return "Basic " + base64.b64encode(f"{username}:{password}".encode()).decode()
+
+
+ALLOWED = (basic(USERNAME, PASSWORD), basic("-", APP_TOKEN))
 
 
 class GitHost:
@@ -83,7 +93,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         """Answer, or misbehave."""
-        body = self.rfile.read(int(self.headers["Content-Length"]))
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         self._answer(gzip.decompress(body) if self.headers.get("Content-Encoding") == "gzip" else body)
 
     def _answer(self, sent: bytes) -> None:
@@ -93,12 +103,23 @@ class _Handler(BaseHTTPRequestHandler):
             self.host.wait()
         if behaviour in ("hang", "refuse"):
             return
-        if self.headers.get("Authorization") != ALLOWED:
+        if self.path.startswith("/api/app/installations/"):
+            self._give_token()
+            return
+        if self.headers.get("Authorization") not in ALLOWED:
             self._send("401 Unauthorized", {"WWW-Authenticate": 'Basic realm="models"'}, b"wrong password\n")
             return
         status, headers, body = self._backend(sent)
         half = len(body) // 2 if behaviour == "stall" and b"PACK" in body else None
         self._send(status, headers, body, half)
+
+    def _give_token(self) -> None:
+        """Answer a GitHub App as GitHub does, when its signed claims name the right App."""
+        claims = self.headers["Authorization"].removeprefix("Bearer ").split(".")[1]
+        issuer = json.loads(base64.urlsafe_b64decode(claims + "=" * (-len(claims) % 4)))["iss"]
+        status = "201 Created" if issuer == APP_ISSUER else "401 Unauthorized"
+        token = json.dumps({"token": APP_TOKEN, "expires_at": "2100-01-01T00:00:00Z"})
+        self._send(status, {"Content-Type": "application/json"}, token.encode())
 
     def _send(self, status: str, headers: Mapping[str, str], body: bytes, half: int | None = None) -> None:
         code, _, reason = status.partition(" ")

@@ -6,12 +6,16 @@ import json
 import os
 import shutil
 import signal
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from tests.chart.rendering import containers, deployed_pod, render
-from tests.gitsync.host import PASSWORD, USERNAME
+from tests.gitsync.host import USERNAME
 from tests.processes import Process
+
+HTTPS = MappingProxyType({"https": {"username": USERNAME}})
 
 
 def git_sync_binary() -> str | None:
@@ -23,30 +27,36 @@ class Sidecar:
     """git-sync with the chart's wrapper, flags and environment.
 
     Args:
-        folder: Holds its root, its home and its password.
+        folder: Holds its home and, under `secret`, the files of its Secret.
         root: What it syncs into.
-        url: The repository.
-        changes: Replacements in the flags, for a test that would otherwise wait for minutes.
         repo: Values below `repo` of the chart.
+        credentials: Values below `credentials`; a user name and password unless told.
+        changes: Replacements in the flags, for a test that would otherwise wait for minutes.
     """
 
     def __init__(
-        self, folder: Path, root: Path, url: str, changes: dict[str, str] | None = None, **repo: str
+        self,
+        folder: Path,
+        root: Path,
+        repo: Mapping[str, str],
+        credentials: Mapping[str, Any] = HTTPS,
+        changes: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self.folder, self.root = folder, root
         self.link = root / "current"
         self.error_file = folder / "home" / "sync-error.json"
-        (folder / "home").mkdir(exist_ok=True)
-        (folder / "password").write_text(PASSWORD)
+        (folder / "home").mkdir()
         self._changes = {
             "--root=/git": f"--root={root}",
             "--error-file=/tmp/sync-error.json": f"--error-file={self.error_file}",
-            "--password-file=/etc/git-secret/password": f"--password-file={folder / 'password'}",
             "--http-bind=:9091": "--http-bind=127.0.0.1:0",
-            **(changes or {}),
+            "=/etc/git-secret/": f"={folder / 'secret'}/",
+            **changes,
         }
-        credentials = {"existingSecret": "any", "https": {"username": USERNAME}}
-        values = {"repo": {"url": url, "retryPeriod": "5s", **repo}, "credentials": credentials}
+        values = {
+            "repo": {"retryPeriod": "5s", **repo},
+            "credentials": {"existingSecret": "any", **credentials},
+        }
         self._container = containers(deployed_pod(render(values)))["git-sync"]
         self._runs: list[Process] = []
 
