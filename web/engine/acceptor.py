@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import errno
 import logging
 import select
 import socket
+import struct
 import time
 from typing import Any
 
@@ -21,6 +24,16 @@ log = logging.getLogger(__name__)
 BATCH = 64
 #: How long to wait when the process or the machine has no descriptor left.
 PAUSE_SECONDS = 0.2
+#: What `setsockopt` calls the filter, which the socket module does not name.
+SO_ATTACH_FILTER = 26
+#: A classic BPF program: drop what asks for a new connection (SYN without ACK), let everything else pass.
+DROP_NEW = (
+    (0x30, 0, 0, 13),  # load the flags of the TCP header
+    (0x54, 0, 0, 0x12),  # keep SYN and ACK
+    (0x15, 0, 1, 0x02),  # SYN alone?
+    (0x06, 0, 0, 0),  # drop
+    (0x06, 0, 0, 0xFFFFFFFF),  # pass
+)
 EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
@@ -89,6 +102,18 @@ class Acceptor:
         if self.resumes is not None and self.fd >= 0:
             self._exchange.epoll.register(self.fd, select.EPOLLIN)
         self.resumes = None
+
+    def turn_away(self) -> None:
+        """Let no new connection begin, while those that have begun can be taken.
+
+        Closing alone would reset a client whose handshake ends between the last accept and the close. A client that
+        is turned away tries again within a second, and is refused, or finds the next server.
+        """
+        program = b"".join(struct.pack("HBBI", *instruction) for instruction in DROP_NEW)
+        code = ctypes.create_string_buffer(program, len(program))
+        filters = struct.pack("HP", len(DROP_NEW), ctypes.addressof(code))
+        with contextlib.suppress(OSError):  # a kernel without filters; the gap is some microseconds
+            self._listener.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, filters)
 
     def close(self) -> None:
         """Take what is in the backlog, then stop listening: no connection that the kernel accepted is reset."""

@@ -6,6 +6,8 @@ import time
 
 #: What a connection that was just accepted gets to send its request once the listening socket is closed.
 FRESH_SECONDS = 1.0
+#: What a handshake that has begun gets to end before the listening socket is closed.
+SETTLE_SECONDS = 0.1
 
 
 class Drain:
@@ -13,13 +15,16 @@ class Drain:
 
     Attributes:
         is_asked: Answers say `Connection: close`.
-        closes_listener: No connection is taken any more from then on.
+        closes_listener: No connection is taken any more from then on; moves once, when clients are turned away.
+        turns_away: No new connection begins any more; those that have begun are still taken.
+        listener_closed: When that was done.
         ends: Whatever is unfinished then is given up.
     """
 
     def __init__(self) -> None:
         self.is_asked = False
         self.closes_listener: float | None = None
+        self.turns_away = False
         self.ends: float | None = None
         self.listener_closed: float | None = None
 

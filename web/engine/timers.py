@@ -7,7 +7,7 @@ import time
 from web.engine.acceptor import Acceptor
 from web.engine.calls import Calls
 from web.engine.connection import BUSY, READING, Connection
-from web.engine.draining import FRESH_SECONDS, Drain
+from web.engine.draining import FRESH_SECONDS, SETTLE_SECONDS, Drain
 from web.engine.exchange import Exchange
 from web.engine.limits import Limits
 from web.problems import RequestTimedOut
@@ -89,10 +89,18 @@ class Timers:
             and drain.closes_listener is not None
             and now >= drain.closes_listener
         ):
-            self._acceptor.close()
-            drain.listener_closed = self._next_sweep = now
-            for connection in list(self._exchange.connections.values()):
-                self._shorten(connection, now)
+            self._stop_listening(now)
+
+    def _stop_listening(self, now: float) -> None:
+        drain = self._drain
+        if not drain.turns_away:
+            self._acceptor.turn_away()
+            drain.turns_away, drain.closes_listener = True, now + SETTLE_SECONDS
+            return
+        self._acceptor.close()
+        drain.listener_closed = self._next_sweep = now
+        for connection in list(self._exchange.connections.values()):
+            self._shorten(connection, now)
 
     def _shorten(self, connection: Connection, now: float) -> None:
         """Let go of a client that idles; one that never sent anything gets a moment to do so."""
