@@ -26,6 +26,11 @@ GROUP = 5
 TWO_CPU_CONNECTIONS = 64
 SLOW = 2
 
+# A virtual machine may stand still for longer than a cell takes: with fewer answers than ENOUGH per connection,
+# those under way at both ends would count for too much, and the cell is measured once more, AGAIN times as long.
+ENOUGH = 2
+AGAIN = 3
+
 Cell = dict[str, Any]
 
 
@@ -147,8 +152,8 @@ class Comparison:
         control: Cell = {}
         for server in servers:
             cell = self._cell(server, work, connections)
-            if cell["rate"] is None:  # a virtual machine may stand still for longer than a cell takes
-                cell = self._cell(server, work, connections) | {"again": True}
+            if cell.get("requests", 0) < ENOUGH * connections:
+                cell = self._cell(server, work, connections, times=AGAIN) | {"again": True}
             if server.peer.name == CONTROL:
                 control = cell
             cell |= {"round": number, "cpus": len(cpus)}
@@ -168,7 +173,7 @@ class Comparison:
         """Return how long a cell is measured: what is under way at both ends must be a small part of it."""
         return self.plan.seconds * (SLOW if work == "forest" else 1)
 
-    def _cell(self, server: Server, work: str, connections: int) -> Cell:
+    def _cell(self, server: Server, work: str, connections: int, times: int = 1) -> Cell:
         cell: Cell = {"server": server.peer.name, "work": work, "connections": connections}
         port, requests = server.ports[work], server.requests[work]
         server.cpu_seconds()
@@ -178,7 +183,7 @@ class Comparison:
                 port,
                 connections,
                 requests,
-                self._seconds(work),
+                self._seconds(work) * times,
                 self.plan.warmup,
                 server.cpu_seconds,
             )
