@@ -46,9 +46,6 @@ STOPPED, FAILED, BAD_CONFIGURATION, NOT_STARTED = 0, 1, 2, 3
 #: Native libraries start a thread per core for every call unless told otherwise: with many callers, a heavy loss.
 THREAD_POOLS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
-#: A call that computes in Python gives way to the others after this long: a fast model beside a slow one waits less.
-SWITCH_SECONDS = 0.001
-
 log = logging.getLogger("model_serving.server")
 
 
@@ -84,7 +81,6 @@ class Service:
     def run(self) -> int:
         """Serve until a signal comes; return the exit code."""
         faulthandler.enable(file=2)
-        sys.setswitchinterval(SWITCH_SECONDS)
         for name in THREAD_POOLS:
             os.environ.setdefault(name, "1")
         self._logs.install()

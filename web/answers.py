@@ -66,7 +66,7 @@ class Answers:
     def count(self, environ: Environ, status: str, seconds: float) -> None:
         """Count an answer, and log it where the log is that detailed."""
         route = environ.get(ROUTE, "unknown")
-        self._http.count(route, environ["REQUEST_METHOD"], int(status[:3]), seconds)
+        self._http.count(route, environ["REQUEST_METHOD"], status, seconds)
         if log.isEnabledFor(logging.DEBUG) and route not in QUIET_ROUTES:
             fields = {
                 "request_id": environ[REQUEST_ID],

@@ -16,7 +16,7 @@ import bottle
 import orjson
 
 from loader.errors import ModelNotLoaded, ModelUnknown, Overloaded, ServingError
-from loader.lane import Admission, Lane
+from loader.lane import FULL, Lane
 from loader.registry import Entry, Registry
 from web.answers import Answers
 from web.encoding import decode_body
@@ -196,7 +196,7 @@ class ServingApp:
 
     def _all(self, environ: Environ) -> Response:
         call = environ.get(CALL)
-        if call is not None and call.admission is Admission.FULL:
+        if call is not None and call.admission is FULL:
             raise Overloaded("too many requests for all models at once", retry_after_seconds=1)
         deadline = (
             call.deadline if call is not None else time.monotonic() + self._settings.request_timeout_seconds
@@ -231,7 +231,7 @@ class ServingApp:
 
     def _score(self, environ: Environ, entry: Entry) -> Response:
         call = environ[CALL]
-        if call.admission is Admission.FULL:
+        if call.admission is FULL:
             raise Overloaded("too many calls wait for this model", model=entry.name, retry_after_seconds=1)
         try:
             variables = decode_body(body_of(environ))

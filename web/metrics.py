@@ -34,24 +34,39 @@ METHODS = frozenset({"GET", "POST", "HEAD"})
 HTTP_BUCKETS_SECONDS = (0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
 
 
+#: Route, method and status.
+Answer = tuple[str, str, int]
+
+
 class HttpStats:
     """Counts of answers by route, method and status; any thread."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self.answers: dict[tuple[str, str, int], int] = {}
+        self._keys: dict[tuple[str, str, str], tuple[Answer, list[float]]] = {}
+        self.answers: dict[Answer, int] = {}
         self.durations: dict[str, list[float]] = {}
 
-    def count(self, route: str, method: str, status: int, seconds: float) -> None:
+    def count(self, route: str, method: str, status_line: str, seconds: float) -> None:
         """Count one answer; a method outside of the closed set counts as `other`."""
-        key = (route, method if method in METHODS else "other", status)
+        known = self._keys.get((route, method, status_line))
+        if known is None:
+            known = self._know(route, method, status_line)
+        key, row = known
         with self._lock:
-            self.answers[key] = self.answers.get(key, 0) + 1
-            row = self.durations.get(route)
-            if row is None:
-                row = self.durations[route] = [0.0] * (len(HTTP_BUCKETS_SECONDS) + 2)
+            self.answers[key] += 1
             row[bisect_left(HTTP_BUCKETS_SECONDS, seconds)] += 1
             row[-1] += seconds
+
+    def _know(self, route: str, method: str, status_line: str) -> tuple[Answer, list[float]]:
+        """Make the counters of an answer that was not given before, so that the next one finds them at once."""
+        key = (route, method if method in METHODS else "other", int(status_line[:3]))
+        with self._lock:
+            self.answers.setdefault(key, 0)
+            row = self.durations.setdefault(route, [0.0] * (len(HTTP_BUCKETS_SECONDS) + 2))
+            if method in METHODS:  # what a client makes up must not fill the memory
+                self._keys[route, method, status_line] = key, row
+        return key, row
 
 
 class ServingCollector:

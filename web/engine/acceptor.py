@@ -18,7 +18,7 @@ from web.engine.exchange import Exchange
 from web.engine.limits import Limits
 from web.engine.tls import Tls
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("model_serving.engine")
 
 #: Connections taken at a time, so that those which are open get their turn.
 BATCH = 64

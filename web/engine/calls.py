@@ -16,7 +16,7 @@ from web.engine.pool import Pool, Worker
 from web.engine.replies import Responder
 from web.engine.streaming import Stream
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("model_serving.engine")
 
 # Looked up once: in Python 3.11 each access through the class costs as much as a small function call.
 RUN, WAIT = Admission.RUN, Admission.WAIT

@@ -14,7 +14,7 @@ from web.engine.call import Request
 from web.engine.calls import Calls
 from web.engine.pool import Pool
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("model_serving.engine")
 
 TICK_SECONDS = 0.005
 #: Ticks without a call before the clock parks; waking it costs the leader some microseconds.

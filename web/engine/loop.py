@@ -18,7 +18,7 @@ from web.engine.timers import Timers
 from web.engine.tls import Tls
 from web.problems import RequestMalformed
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("model_serving.engine")
 
 #: Events taken from the kernel at a time.
 BATCH = 128

@@ -15,7 +15,7 @@ from typing import Any
 
 from web.engine.call import Request
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("model_serving.engine")
 
 
 class Worker:

@@ -13,7 +13,7 @@ from web.engine.call import Application, Environ, Headers, Request, Response
 from web.engine.draining import Drain
 from web.engine.streaming import Stream
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("model_serving.engine")
 
 #: Statuses whose answers have no body and need no length.
 BODILESS = ("1", "204", "304")

@@ -31,7 +31,7 @@ from web.engine.replies import Responder
 from web.engine.timers import Timers
 from web.engine.tls import Tls
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("model_serving.engine")
 
 #: Connections that the kernel keeps until they are accepted.
 BACKLOG = 2048
