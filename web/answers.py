@@ -101,7 +101,7 @@ class Answers:
         environ = environ or {}
         environ.setdefault("REQUEST_METHOD", "other")
         environ[REQUEST_ID] = self._ids.of(environ)
-        environ[ROUTE] = "malformed"
+        environ[ROUTE] = "malformed" if error.status < 500 else "unknown"
         response = render(error, environ[REQUEST_ID])
         self.count(environ, response[0], 0.0)
         log.info(
