@@ -21,6 +21,9 @@ BUCKETS_SECONDS = (0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0,
 FAST_SECONDS = 0.001
 #: Weight of the newest call in the moving average that decides `is_fast`.
 NEWEST = 0.1
+#: More than this of one call does not count: a call during which the whole process stood still says nothing about the
+#: model, and one outlier must not send a burst of its calls to other threads, where they find the slot taken.
+MOST_SECONDS = 5 * FAST_SECONDS
 OUTCOMES = ("ok", "invalid", "error", "rejected", "expired", "timeout")
 
 
@@ -206,7 +209,7 @@ class Lane:
                 self.outcomes[outcome] += 1
             self.buckets[bisect_left(BUCKETS_SECONDS, duration_seconds)] += 1
             self.duration_seconds += duration_seconds
-            self._average_seconds += NEWEST * (duration_seconds - self._average_seconds)
+            self._average_seconds += NEWEST * (min(duration_seconds, MOST_SECONDS) - self._average_seconds)
             self.is_fast = self._average_seconds < FAST_SECONDS
 
     def _admit_next(self) -> Ticket | None:
