@@ -74,7 +74,8 @@ class Sync:
             "SYNC_COMMAND": str(self.command),
             "LOG": str(self.log),
         }
-        command = ["bash", "-c", SCRIPT, "git-sync", "--repo=x", "--ref=a b"]
+        # Whoever runs the tests under nohup ignores HUP, and a shell cannot trap what was ignored.
+        command = ["env", "--default-signal=HUP", "bash", "-c", SCRIPT, "git-sync", "--repo=x", "--ref=a b"]
         process = Process(command, environ=environ, folder=self.root, log=self.root.parent / "output")
         try:
             process.wait_for(self.lines, "git-sync to be started", within=20)

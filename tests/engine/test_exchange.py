@@ -53,7 +53,8 @@ def test_close_when_the_client_says_so(site):
 
 def test_bytes_behind_the_last_request_do_not_reset_the_connection(site):
     """A client that goes on sending gets to read its last answer, and the end of the stream behind it."""
-    client = site.client().get("/x", "Connection: close").send(b"x" * 1_000_000)
+    request = b"GET /x HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    client = site.client().send(request + b"x" * 1_000_000)
     assert client.answer().status == 200
     assert client.rest() == b""
 

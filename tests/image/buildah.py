@@ -12,10 +12,8 @@ from typing import Any
 
 from tests.processes import REPOSITORY, Process
 
-#: Where the base image is kept between runs, because making it takes half a minute.
-BASE = (
-    Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()) / "model-serving-tests" / "base"
-)
+#: Where the base image is kept between runs, because making it takes half a minute; debootstrap bears no space.
+BASE = Path("/var/tmp/model-serving-tests/base")
 PACKAGES = "ca-certificates,python3,python3-venv,python3-pip"
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
