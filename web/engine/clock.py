@@ -19,11 +19,11 @@ log = logging.getLogger("model_serving.engine")
 #: Between two looks while calls in place have lately been too long, and while they have not. A look takes the
 #: interpreter lock from the leader, on a second CPU half a millisecond of its time.
 TICK_SECONDS = 0.005
-CALM_SECONDS = 0.025
+CALM_SECONDS = 0.05
 #: For so many looks after the lead was taken from a thread the short time holds.
 ALERT_TICKS = 200
 #: Ticks without a call before the clock parks; waking it costs the leader some microseconds.
-PATIENCE = 40
+PATIENCE = 20
 
 
 class Clock:
