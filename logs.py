@@ -159,7 +159,7 @@ class LineBuffer(io.RawIOBase):
 
 
 class Logs:
-    """The log of this process, from `install` to `close`."""
+    """The log of this process, from `install` on."""
 
     def __init__(self, level: str, log_format: str) -> None:
         """Take the settings LOG_LEVEL and LOG_FORMAT."""
@@ -185,7 +185,7 @@ class Logs:
         if self._handler is not None and (root.handlers != [self._handler] or logging.root.manager.disable):
             root.handlers[:] = [self._handler]
             logging.disable(logging.NOTSET)
-        for name, logger in logging.root.manager.loggerDict.items():
+        for name, logger in list(logging.root.manager.loggerDict.items()):  # other threads add loggers meanwhile
             if name.startswith(OURS) and isinstance(logger, logging.Logger):
                 logger.disabled = False  # a model's dictConfig disables what was there before it
         # Libraries are quiet; what this server and model code say follows LOG_LEVEL.

@@ -41,7 +41,7 @@ from web.httpd import Limits, Server
 from web.metrics import Exposition, HttpStats, ModelCollectors, ServingCollector
 
 VERSION = "1.0.0"
-STOPPED, FAILED, BAD_CONFIGURATION, NOT_STARTED = 0, 1, 2, 3
+STOPPED, BAD_CONFIGURATION, NOT_STARTED = 0, 2, 3
 
 #: Native libraries start a thread per core for every call unless told otherwise: with many callers, a heavy loss.
 THREAD_POOLS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
