@@ -185,7 +185,8 @@ class Logs:
         if self._handler is not None and (root.handlers != [self._handler] or logging.root.manager.disable):
             root.handlers[:] = [self._handler]
             logging.disable(logging.NOTSET)
-        for name, logger in list(logging.root.manager.loggerDict.items()):  # other threads add loggers meanwhile
+        # A copy: other threads add loggers meanwhile.
+        for name, logger in list(logging.root.manager.loggerDict.items()):
             if name.startswith(OURS) and isinstance(logger, logging.Logger):
                 logger.disabled = False  # a model's dictConfig disables what was there before it
         # Libraries are quiet; what this server and model code say follows LOG_LEVEL.
